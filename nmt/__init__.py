@@ -1,0 +1,1 @@
+"""LSTM machine translation with Keras 3."""
