@@ -1,0 +1,176 @@
+"""The translation model: embeddings, encoder, decoder and softmax put together.
+
+Shape letters: B batch, S source length, T target length, E embedding, R readout, V pieces.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from nmt import loss, recipe
+from nmt.attention import Memory
+from nmt.decoder import Decoder, DecoderState
+from nmt.encoder import Encoder
+from nmt.symbols import BOS, EOS, PAD, UNK
+
+
+@keras.saving.register_keras_serializable("nmt")
+class TranslationModel(keras.Model):
+    """Pieces of a source sentence in, logits over target pieces out.
+
+        P(y_i | y_<i, x) = softmax(E_out readout_i + b)              (arXiv:1409.0473, equation 4)
+
+    ``call`` runs a known target (training); ``encode``, ``initial_state`` and ``step`` run an unknown one (search).
+    Both give the same numbers, which a test holds.
+    """
+
+    def __init__(
+        self,
+        settings: recipe.Model | dict[str, Any],
+        source_size: int,
+        target_size: int,
+        label_smoothing: float = 0.0,
+        use_cudnn: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(settings, dict):
+            settings = recipe.Model.model_validate(settings)
+        if settings.tying == "three_way" and source_size != target_size:
+            raise ValueError(
+                "tying: three_way needs one piece model for both languages; "
+                f"received {source_size} source pieces and {target_size} target pieces"
+            )
+        self.settings = settings
+        self.sizes = (source_size, target_size)
+        self.label_smoothing = label_smoothing
+        self.use_cudnn = use_cudnn
+        policy = self.dtype_policy
+
+        def embedding(size: int, units: int, name: str) -> keras.layers.Embedding:
+            initial = keras.initializers.RandomNormal(stddev=units**-0.5)
+            return keras.layers.Embedding(size, units, initial, name=name, dtype=policy)
+
+        self.target_embedding = embedding(target_size, settings.embedding_units, "target_embedding")
+        self.source_embedding = (
+            self.target_embedding
+            if settings.tying == "three_way"
+            else embedding(source_size, settings.embedding_units, "source_embedding")
+        )
+        self.output_embedding = (
+            self.target_embedding
+            if settings.tying != "none"
+            else embedding(target_size, settings.readout_units, "output_embedding")
+        )
+        dropout = settings.dropout
+        self.drop = keras.layers.Dropout(dropout.embedding, name="embedding_drop", dtype=policy)
+        self.encoder_drop = keras.layers.Dropout(dropout.encoder_output, name="encoder_drop", dtype=policy)
+        self.encoder = Encoder(
+            settings.encoder_units,
+            settings.encoder_layers,
+            dropout.layers,
+            use_cudnn=use_cudnn,
+            name="encoder",
+            dtype=policy,
+        )
+        self.decoder = Decoder(
+            settings.decoder_units,
+            settings.attention_units,
+            settings.readout_units,
+            flow=settings.flow,
+            num_layers=settings.decoder_layers,
+            attention_heads=settings.attention_heads,
+            layer_dropout=dropout.layers,
+            readout_dropout=dropout.readout,
+            attention_dropout=dropout.attention,
+            use_cudnn=use_cudnn,
+            name="decoder",
+            dtype=policy,
+        )
+        self.token_loss = keras.metrics.Mean(name="token_loss")
+
+    def build(self, input_shape: Any = None) -> None:
+        embedded = (None, None, self.settings.embedding_units)
+        states = (None, None, 2 * self.settings.encoder_units)
+        for layer in {id(layer): layer for layer in (self.source_embedding, self.target_embedding)}.values():
+            layer.build((None, None))
+        if not self.output_embedding.built:
+            self.output_embedding.build((None, None))
+        self.encoder.build(embedded)
+        self.decoder.build(embedded, states)
+        self.output_bias = self.add_weight(name="output_bias", shape=(self.sizes[1],), initializer="zeros")
+        self.built = True
+
+    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
+        """Logits [B, T, V] for ``inputs`` {"source": [B, S], "target_in": [B, T]}."""
+        memory = self.encode(inputs["source"], training)
+        embedded = self._embed(self.target_embedding, inputs["target_in"], training)  # [B, T, E]
+        return self._logits(self.decoder(embedded, memory, training=training))
+
+    def encode(self, source: Any, training: bool = False) -> Memory:
+        """Read the pieces ``source`` [B, S], padded on the right."""
+        mask = ops.not_equal(source, PAD)  # [B, S]
+        embedded = self._embed(self.source_embedding, source, training)  # [B, S, E]
+        states, backward = self.encoder(embedded, mask, training=training)  # [B, S, 2H], [B, H]
+        return self.decoder.memory(self.encoder_drop(states, training=training), mask, backward, training)
+
+    def initial_state(self, memory: Memory) -> DecoderState:
+        """The decoder's state before the first piece."""
+        return self.decoder.initial_state(memory)
+
+    def step(self, tokens: Any, state: DecoderState, memory: Memory) -> tuple[Any, DecoderState]:
+        """Logits [B, V] of the piece that follows ``tokens`` [B], and the new state."""
+        readout, state = self.decoder.step(self.target_embedding(tokens), state, memory)
+        return self._logits(readout), state
+
+    def tally(self, source: Any, target_in: Any, target_out: Any) -> loss.Tally:
+        """What validation adds up over batches."""
+        return loss.tally(self({"source": source, "target_in": target_in}), target_out)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The smoothed cross-entropy a target piece, a mean over the batch; ``fit`` minimises it."""
+        losses = loss.cross_entropy(y_pred, y, self.label_smoothing)  # [B, T]
+        mean = loss.token_mean(losses, y)
+        self.token_loss.update_state(mean, loss.token_count(y))
+        return mean
+
+    def _embed(self, embedding: keras.layers.Embedding, pieces: Any, training: bool) -> Any:
+        return self.drop(embedding(pieces), training=training)
+
+    def _logits(self, readout: Any) -> Any:
+        kernel = ops.cast(self.output_embedding.embeddings, self.compute_dtype)  # [V, R]
+        logits = ops.matmul(readout, ops.transpose(kernel))
+        return ops.cast(logits, "float32") + ops.cast(self.output_bias, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "settings": self.settings.model_dump(),
+            "source_size": self.sizes[0],
+            "target_size": self.sizes[1],
+            "label_smoothing": self.label_smoothing,
+            "use_cudnn": self.use_cudnn,
+        }
+
+
+def build(
+    settings: recipe.Model,
+    source_size: int,
+    target_size: int,
+    *,
+    label_smoothing: float = 0.0,
+    seed: int = 1,
+    use_cudnn: bool | str = "auto",
+) -> TranslationModel:
+    """A model with its weights, drawn from ``seed``."""
+    keras.utils.set_random_seed(seed)
+    model = TranslationModel(settings, source_size, target_size, label_smoothing, use_cudnn, name="translation_model")
+    model.build()
+    model({"source": np.array([[UNK, EOS]], "int32"), "target_in": np.array([[BOS]], "int32")})
+    return model
