@@ -127,6 +127,24 @@ class TranslationModel(keras.Model):
         readout, state = self.decoder.step(self.target_embedding(tokens), state, memory)
         return self._logits(readout), state
 
+    def expand(
+        self, tokens: Any, state: DecoderState, memory: Memory, candidates: int
+    ) -> tuple[Any, Any, DecoderState]:
+        """What search asks for: the best next pieces after ``tokens`` [B], best first.
+
+        Returns:
+            Their log-probabilities [B, candidates] and ids [B, candidates], -inf for PAD and BOS and for what fills up
+            a vocabulary smaller than ``candidates``; and the new state.
+        """
+        logits, state = self.step(tokens, state, memory)
+        log_probabilities = ops.log_softmax(logits)  # [B, V]
+        impossible = ops.isin(ops.arange(self.sizes[1]), (PAD, BOS))
+        log_probabilities = ops.where(impossible, -float("inf"), log_probabilities)
+        missing = max(0, candidates - self.sizes[1])
+        log_probabilities = ops.pad(log_probabilities, ((0, 0), (0, missing)), constant_values=-float("inf"))
+        best, ids = ops.top_k(log_probabilities, candidates)
+        return best, ops.where(ids < self.sizes[1], ops.cast(ids, "int32"), PAD), state
+
     def tally(self, source: Any, target_in: Any, target_out: Any) -> loss.Tally:
         """What validation adds up over batches."""
         return loss.tally(self({"source": source, "target_in": target_in}), target_out)
