@@ -50,6 +50,11 @@ class BahdanauAttention(keras.layers.Layer):
         self.keep = keras.layers.Dropout(dropout, name="keep", dtype=self.dtype_policy)
 
     def build(self, query_shape: tuple[Any, ...], states_shape: tuple[Any, ...]) -> None:
+        if self.units % self.heads or states_shape[-1] % self.heads:
+            raise ValueError(
+                "heads must divide the attention units and the features of the annotations; "
+                f"received {self.heads} heads for {self.units} and {states_shape[-1]}"
+            )
         self.query_projection.build(query_shape)  # W_a
         self.key_projection.build(states_shape)  # U_a
         self.energy = self.add_weight(name="energy", shape=(self.units,), initializer="glorot_uniform")  # v_a
@@ -72,7 +77,8 @@ class BahdanauAttention(keras.layers.Layer):
         query = self.query_projection(query)  # [B, T, A]
         hidden = ops.tanh(query[:, :, None, :] + memory.keys[:, None, :, :])  # [B, T, S, A]
         energies = ops.matmul(hidden, self._energy_by_head())  # [B, T, S, N]
-        energies = ops.cast(ops.transpose(energies, (0, 1, 3, 2)), "float32")  # [B, T, N, S]
+        precision = keras.backend.result_type(self.compute_dtype, "float32")  # float32 or better
+        energies = ops.cast(ops.transpose(energies, (0, 1, 3, 2)), precision)  # [B, T, N, S]
         energies = ops.where(memory.mask[:, None, None, :], energies, -1e9)
         weights = ops.cast(ops.softmax(energies, axis=-1), self.compute_dtype)  # [B, T, N, S]
         kept = weights if memory.keep is None else weights * memory.keep

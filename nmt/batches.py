@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -74,10 +74,14 @@ class BatchPlan:
     def locate(self, number: int) -> Position:
         """The position of batch ``number``, counted from 0 over all epochs."""
         epoch = 0
-        while number >= (size := len(self.epoch(epoch))):
+        while number >= (size := _size(self, epoch)):
             number -= size
             epoch += 1
         return Position(epoch, number)
+
+    def target_tokens(self, position: Position) -> int:
+        """The target pieces to predict in a batch, ends of sentences included."""
+        return int(_lengths_of(self)[1][self.epoch(position.epoch)[position.number]].sum())
 
 
 @lru_cache(maxsize=2)
@@ -113,6 +117,11 @@ def _epoch(plan: BatchPlan, epoch: int) -> list[np.ndarray]:
         batches.append(order[start : start + size])
         start += size
     return [batches[index] for index in random.permutation(len(batches))]
+
+
+@cache
+def _size(plan: BatchPlan, epoch: int) -> int:
+    return len(_epoch(plan, epoch))
 
 
 def pad(sources: Sequence[Ids], targets: Sequence[Ids], length: int | None = None, rows: int | None = None) -> Batch:

@@ -7,30 +7,31 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 from nmt.symbols import PAD
 
 
 def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0) -> Any:
-    """Smoothed cross-entropy of every position, [B, T] float32; zero where ``target`` [B, T] is padding.
+    """Smoothed cross-entropy of every position, [B, T] in float32 or better; zero where ``target`` [B, T] is padding.
 
     With smoothing e the wanted distribution is (1 - e) on the target and e spread over all V pieces (Szegedy et al.
     2016, arXiv:1512.00567, section 7), so that the loss of ``logits`` [B, T, V] is
 
         logsumexp(logits) - (1 - e) logits[target] - e mean(logits)
     """
-    logits = ops.cast(logits, "float32")
+    logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
     losses = ops.sparse_categorical_crossentropy(target, logits, from_logits=True)  # e = 0, in one pass
     if label_smoothing:
         right = ops.take_along_axis(logits, target[..., None], axis=-1)[..., 0]
         losses = losses + label_smoothing * (right - ops.mean(logits, axis=-1))
-    return losses * ops.cast(ops.not_equal(target, PAD), "float32")
+    return ops.where(ops.not_equal(target, PAD), losses, 0.0)
 
 
 def token_mean(losses: Any, target: Any) -> Any:
     """The mean of ``losses`` [B, T] over the target pieces that are not padding (end of sentence included)."""
-    return ops.sum(losses) / ops.maximum(token_count(target), 1.0)
+    return ops.divide(ops.sum(losses), ops.maximum(token_count(target), 1.0))
 
 
 def token_count(target: Any) -> Any:

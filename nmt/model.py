@@ -102,7 +102,9 @@ class TranslationModel(keras.Model):
             self.output_embedding.build((None, None))
         self.encoder.build(embedded)
         self.decoder.build(embedded, states)
-        self.output_bias = self.add_weight(name="output_bias", shape=(self.sizes[1],), initializer="zeros")
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(self.sizes[1],), initializer="zeros", autocast=False
+        )  # added in float32, so not rounded to a smaller compute type before
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
@@ -138,7 +140,7 @@ class TranslationModel(keras.Model):
         """
         logits, state = self.step(tokens, state, memory)
         log_probabilities = ops.log_softmax(logits)  # [B, V]
-        impossible = ops.isin(ops.arange(self.sizes[1]), (PAD, BOS))
+        impossible = np.isin(np.arange(self.sizes[1]), (PAD, BOS))
         log_probabilities = ops.where(impossible, -float("inf"), log_probabilities)
         missing = max(0, candidates - self.sizes[1])
         log_probabilities = ops.pad(log_probabilities, ((0, 0), (0, missing)), constant_values=-float("inf"))
@@ -164,11 +166,13 @@ class TranslationModel(keras.Model):
     def _logits(self, readout: Any) -> Any:
         kernel = ops.cast(self.output_embedding.embeddings, self.compute_dtype)  # [V, R]
         logits = ops.matmul(readout, ops.transpose(kernel))
-        return ops.cast(logits, "float32") + ops.cast(self.output_bias, "float32")
+        precision = keras.backend.result_type(self.compute_dtype, "float32")  # float32 or better
+        return ops.cast(logits, precision) + ops.cast(self.output_bias, precision)
 
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "settings": self.settings.model_dump(),
             "source_size": self.sizes[0],
             "target_size": self.sizes[1],

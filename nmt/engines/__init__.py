@@ -1,0 +1,22 @@
+"""Engines run a trained model for search: one interface, one file a runtime."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from nmt.search import Expand, State
+
+
+class Engine(Protocol):
+    """What search and translation need of a runtime."""
+
+    def start(self, source: np.ndarray, beam_size: int) -> tuple[Expand, State]:
+        """Read ``source`` [B, S] (pieces with their EOS, padded on the right) and get ready to translate it.
+
+        Returns:
+            The step function of ``nmt.search`` for B * beam_size rows with 2 * beam_size candidates, and the state of
+            its first step.
+        """
+        ...

@@ -1,0 +1,111 @@
+"""How good a model is: on the development text while it trains, on the test text when it is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from nmt import score, translation
+from nmt.batches import BatchPlan, Position
+from nmt.corpus import Corpus
+from nmt.engines import Engine
+from nmt.engines.keras_engine import KerasEngine
+from nmt.pieces import Pieces
+from nmt.recipe import Evaluation, Search
+from nmt.score import Score
+
+GREEDY = Search(beam_size=1)
+
+
+class Sample(NamedTuple):
+    """One sentence as a person reads it."""
+
+    source: str
+    reference: str
+    translation: str
+
+
+class Validation(NamedTuple):
+    """The development text through the eyes of the model."""
+
+    loss: float  # nats a target piece, without label smoothing
+    accuracy: float  # share of target pieces guessed right, given the pieces before them
+    bleu: Score  # of greedy translations, without an interval
+    samples: list[Sample]
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): how many pieces the model wavers between."""
+        return math.exp(min(self.loss, 700.0))
+
+
+class TestResult(NamedTuple):
+    """The test text translated and scored."""
+
+    scores: list[Score]
+    translations: list[str]
+
+
+def tokenizer(tokenized: bool) -> str:
+    """sacreBLEU's tokenizer for text that is, or is not, tokenised already."""
+    return "none" if tokenized else "13a"
+
+
+def validate(
+    engine: KerasEngine,
+    pieces: tuple[Pieces, Pieces],
+    development: Corpus,
+    plan: BatchPlan,
+    settings: Evaluation,
+    tokenized: bool,
+) -> Validation:
+    """Loss and accuracy by teacher forcing over the batches of ``plan``, BLEU of greedy translations."""
+    loss = correct = tokens = 0.0
+    for number in range(len(plan.epoch(0))):
+        tally = engine.tally(*plan.batch(Position(0, number)))
+        loss += float(tally.negative_log_likelihood)
+        correct += float(tally.correct)
+        tokens += float(tally.tokens)
+    hypotheses = _translate(engine, pieces, development.source, GREEDY, "validating")
+    bleu = score.bleu(
+        hypotheses,
+        development.target,
+        tokenize=tokenizer(tokenized),
+        lowercase=settings.lowercase,
+        bootstrap=0,
+    )
+    step = max(1, len(development) // max(1, settings.samples))
+    shown = range(0, len(development), step)[: settings.samples]
+    samples = [Sample(development.source[i], development.target[i], hypotheses[i]) for i in shown]
+    return Validation(loss / tokens, correct / tokens, bleu, samples)
+
+
+def test(
+    engine: Engine,
+    pieces: tuple[Pieces, Pieces],
+    corpus: Corpus,
+    settings: Search,
+    evaluation: Evaluation,
+    tokenized: bool,
+) -> TestResult:
+    """BLEU and chrF, each with its interval, of the translations of ``corpus``."""
+    hypotheses = _translate(engine, pieces, corpus.source, settings, "translating")
+    bleu = score.bleu(
+        hypotheses,
+        corpus.target,
+        tokenize=tokenizer(tokenized),
+        lowercase=evaluation.lowercase,
+        bootstrap=evaluation.bootstrap,
+    )
+    chrf = score.chrf(hypotheses, corpus.target, lowercase=evaluation.lowercase, bootstrap=evaluation.bootstrap)
+    return TestResult([bleu, chrf], hypotheses)
+
+
+def _translate(
+    engine: Engine, pieces: tuple[Pieces, Pieces], lines: Sequence[str], settings: Search, doing: str
+) -> list[str]:
+    with tqdm(total=len(lines), desc=doing, unit="line", leave=False, disable=None) as bar:
+        return [found.text for found in translation.translate(engine, pieces, lines, settings, bar.update)]

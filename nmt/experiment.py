@@ -1,0 +1,184 @@
+"""From a recipe to a run, and from a run to a translator: the rooms put together in order.
+
+text ─▶ corpus ─▶ pieces ─▶ batches ─▶ model ─▶ search ─▶ text ─▶ score
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nmt import batches, catalogue, corpus, devices, pieces
+from nmt.corpus import Corpus, CorpusError
+from nmt.recipe import Data, Files, Recipe
+from nmt.run import Run, RunError, assign_weights
+
+if TYPE_CHECKING:
+    from nmt.model import TranslationModel
+    from nmt.training import Progress
+
+logger = logging.getLogger("nmt")
+
+# Which pairs are held out must not depend on training.seed: another seed is judged on the same sentences.
+_HOLD_OUT_SEED = 1
+
+
+class Texts(NamedTuple):
+    """The parallel text of a recipe."""
+
+    train: Corpus
+    development: Corpus
+    test: Corpus | None
+
+
+def read_texts(data: Data) -> Texts:
+    """Read, align, clean and split the text of a recipe; what was changed or dropped is logged as warnings.
+
+    Raises:
+        CorpusError: a file is missing, cannot be read or does not fit its partner; nothing is left to train on.
+    """
+    train = _read(data, data.train)
+    sizes = [part if isinstance(part, int) else 0 for part in (data.development, data.test)]
+    development = test = None
+    if any(sizes):
+        train, development, test = corpus.hold_out(train, sizes[0], sizes[1], seed=_HOLD_OUT_SEED)
+    if isinstance(data.development, Files):
+        development = _read(data, data.development)
+    if isinstance(data.test, Files):
+        test = _read(data, data.test)
+    elif data.test is None:
+        test = None
+    train = corpus.drop_empty(train)
+    for note in corpus.describe(train.notes):
+        logger.warning("training text: %s", note)
+    if not train or not development:
+        raise CorpusError(f"nothing is left: {len(train)} pairs to train on, {len(development or [])} to develop on")
+    return Texts(train, development, test)
+
+
+def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
+    """Train ``recipe`` in ``directory``, from the start or from where it was left.
+
+    Raises:
+        ValueError: text, recipe, device or directory cannot be used; the message says what to do.
+    """
+    texts = read_texts(recipe.data)
+    run = Run.open(directory, recipe)
+    with run.lock():
+        _check_corpus(run, texts)
+        device = devices.prepare(recipe.device)
+        logger.info("%s", device)
+        source_pieces, target_pieces = _train_pieces(run, texts.train)
+        plan = _plan(
+            run, texts.train, source_pieces, target_pieces, recipe.training.batch_tokens, recipe.data.max_length
+        )
+        if len(plan.epoch(0)) < 2:
+            raise CorpusError(
+                f"the training text is smaller than a batch: {sum(map(len, plan.target)):,} target pieces for "
+                f"training.batch_tokens: {recipe.training.batch_tokens}; lower batch_tokens, or bring more text"
+            )
+        development_plan = _plan(run, texts.development, source_pieces, target_pieces, recipe.training.batch_tokens)
+
+        from nmt import evaluation, model, training
+        from nmt.engines.keras_engine import KerasEngine
+
+        translator = model.build(
+            recipe.model,
+            source_pieces.size,
+            target_pieces.size,
+            label_smoothing=recipe.training.label_smoothing,
+            seed=recipe.training.seed,
+        )
+        logger.info("%d weights, %d batches an epoch", translator.count_params(), len(plan.epoch(0)))
+        engine = KerasEngine(translator)
+
+        def validate() -> evaluation.Validation:
+            return evaluation.validate(
+                engine,
+                (source_pieces, target_pieces),
+                texts.development,
+                development_plan,
+                recipe.evaluation,
+                recipe.data.tokenized,
+            )
+
+        return run, training.train(run, translator, plan, validate)
+
+
+def load_model(run: Run) -> TranslationModel:
+    """The trained model of ``run``, with the weights that translate."""
+    weights = run.load_best()
+    logger.info("%s", devices.prepare(run.recipe.device))
+
+    from nmt import model
+
+    source_pieces, target_pieces = run.pieces()
+    translator = model.build(run.recipe.model, source_pieces.size, target_pieces.size)
+    assign_weights(translator.trainable_variables, weights, run.path("best.npz"))
+    return translator
+
+
+def _read(data: Data, files: Files) -> Corpus:
+    def path(name: str) -> Path:
+        return catalogue.locate(data.corpus, name) if data.corpus else Path(name)
+
+    if files.tsv is not None:
+        return corpus.clean(corpus.read_tsv(path(files.tsv)))
+    return corpus.clean(corpus.read_parallel(path(str(files.source)), path(str(files.target))))
+
+
+def _check_corpus(run: Run, texts: Texts) -> None:
+    """Refuse to go on with another text than the run was begun with."""
+    found = {
+        name: {"pairs": len(text), "sha256": text.checksum()}
+        for name, text in texts._asdict().items()
+        if text is not None
+    }
+    known = run.read_json("corpus.json")
+    if known is None:
+        run.write_json("corpus.json", found)
+        return
+    changed = [name for name in {*known, *found} if known.get(name) != found.get(name)]
+    if changed:
+        raise RunError(
+            f"the {' and '.join(sorted(changed))} text is no longer what {run.directory} was trained on "
+            "(corpus.json has the counts and checksums); restore it, or train into a new directory with --run"
+        )
+
+
+def _train_pieces(run: Run, text: Corpus) -> tuple[pieces.Pieces, pieces.Pieces]:
+    settings = run.recipe.pieces
+    source, target = run.piece_paths()
+    sides = {source: [*text.source, *text.target]} if source == target else {source: text.source, target: text.target}
+    for path, sentences in sides.items():
+        if not path.is_file():
+            logger.info("training pieces on %d sentences", len(sentences))
+            pieces.train(
+                sentences,
+                path,
+                size=settings.size,
+                character_coverage=settings.character_coverage,
+                byte_fallback=settings.byte_fallback,
+            )
+    return run.pieces()
+
+
+def _plan(
+    run: Run,
+    text: Corpus,
+    source_pieces: pieces.Pieces,
+    target_pieces: pieces.Pieces,
+    batch_tokens: int,
+    max_length: int | None = None,
+) -> batches.BatchPlan:
+    source, target = source_pieces.encode_lines(text.source), target_pieces.encode_lines(text.target)
+    if max_length is not None:
+        kept = [i for i in range(len(text)) if len(source[i]) <= max_length and len(target[i]) <= max_length]
+        if len(kept) < len(text):
+            logger.warning("training text: %d pairs over %d pieces are left out", len(text) - len(kept), max_length)
+            source, target = [source[i] for i in kept], [target[i] for i in kept]
+    if not source:
+        raise CorpusError(f"no pair has at most data.max_length: {max_length} pieces on both sides; raise it")
+    lengths = batches.fitted_lengths(source, target) if run.recipe.device.backend == "jax" else ()
+    return batches.BatchPlan(source, target, batch_tokens, run.recipe.training.seed, lengths)

@@ -1,0 +1,203 @@
+"""Subword pieces: train, load, encode, decode (SentencePiece unigram).
+
+Kudo, "Subword Regularization", arXiv:1804.10959; Kudo and Richardson, "SentencePiece", arXiv:1808.06226.
+
+Text is normalised on the way in by SentencePiece's own ``nmt_nfkc``: Unicode NFKC, every kind of blank (line breaks and
+U+2028 among them) to one space, runs and ends squeezed, control and zero-width characters dropped. So ``decode`` gives
+back the *normalised* line: "5 m²" comes back as "5 m2". The rules are stored in the model and travel with it.
+"""
+
+import io
+import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from pathlib import Path
+
+import sentencepiece
+
+from nmt.symbols import BOS, EOS, PAD, SPECIAL_PIECES, UNK
+
+logger = logging.getLogger("nmt")
+
+# The sums of expectation-maximisation depend on how they are split over threads. A fixed number, SentencePiece's own
+# default, gives the same model on every machine.
+TRAINING_THREADS = 16
+
+# Bytes. SentencePiece's own limit of 4192 silently drops longer lines; words are counted, so a long line costs nothing.
+LONGEST_SENTENCE = 2**30
+
+# No piece that `encode` makes holds a line break, but a model is free to say the bytes 0x0A and 0x0D.
+LINE_BREAKS = {ord("\n"): " ", ord("\r"): " "}
+
+
+class PiecesError(ValueError):
+    """Pieces that cannot be trained from this text, or a file that is not a piece model of this toolkit."""
+
+
+class Pieces:
+    """A trained piece model: text to ids and back.
+
+    Args:
+        serialized: the SentencePiece model, as bytes.
+
+    Raises:
+        PiecesError: these bytes are no SentencePiece model, or its special symbols are not those of ``nmt.symbols``.
+    """
+
+    def __init__(self, serialized: bytes) -> None:
+        try:
+            # Empty bytes would load as a model without pieces.
+            processor = sentencepiece.SentencePieceProcessor(model_proto=serialized) if serialized else None
+        except RuntimeError:
+            processor = None
+        if processor is None:
+            raise PiecesError(
+                f"not a SentencePiece model ({len(serialized)} bytes): empty, cut short or another format"
+            )
+
+        ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+        names = tuple(processor.id_to_piece(i) for i in range(min(len(SPECIAL_PIECES), processor.get_piece_size())))
+        if ids != (PAD, UNK, BOS, EOS) or names != SPECIAL_PIECES:
+            raise PiecesError(
+                f"the piece model begins with {' '.join(names)} (ids: pad {ids[0]}, unk {ids[1]}, bos {ids[2]}, "
+                f"eos {ids[3]}; -1 is none), expected {' '.join(SPECIAL_PIECES)} (pad {PAD}, unk {UNK}, bos {BOS}, "
+                f"eos {EOS}); train it with nmt.pieces.train, or give SentencePiece --pad_id={PAD} --unk_id={UNK} "
+                f"--bos_id={BOS} --eos_id={EOS}"
+            )
+        self.serialized = serialized
+        self._processor = processor
+
+    @classmethod
+    def load(cls, path: Path) -> "Pieces":
+        """Reads the ``.model`` file that ``train`` wrote.
+
+        Raises:
+            PiecesError: the file cannot be read, or is not such a model.
+        """
+        try:
+            return cls(path.read_bytes())
+        except OSError as error:
+            raise PiecesError(f"{path}: cannot read the piece model: {error.strerror}") from error
+        except PiecesError as error:
+            raise PiecesError(f"{path}: {error}") from error
+
+    @property
+    def size(self) -> int:
+        """The number of pieces V, special symbols included: ids are 0 to V - 1."""
+        return self._processor.get_piece_size()
+
+    def encode(self, line: str) -> list[int]:
+        """The ids of one line, without BOS and EOS; none for a blank line."""
+        return self._processor.encode(_utf8(line))
+
+    def encode_lines(self, lines: Iterable[str]) -> list[list[int]]:
+        """``encode`` of every line, on all cores."""
+        return self._processor.encode([_utf8(line) for line in lines])
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids up to the first EOS, always a single line; PAD and BOS are silent, UNK reads " ⁇ "."""
+        return self.decode_lines([ids])[0]
+
+    def decode_lines(self, rows: Iterable[Iterable[int]]) -> list[str]:
+        """``decode`` of every row, on all cores."""
+        texts = self._processor.decode([_until_eos(row) for row in rows])
+        return [text.translate(LINE_BREAKS) for text in texts]
+
+    def text_of(self, ids: Sequence[int]) -> list[str]:
+        """The pieces themselves, one an id, special symbols too: ``["<s>", "▁the", "▁cat", "</s>"]``."""
+        return [self._processor.id_to_piece(int(i)) for i in ids]
+
+
+def train(sentences: Iterable[str], path: Path, *, size: int, character_coverage: float, byte_fallback: bool) -> Pieces:
+    """Trains unigram pieces and writes them to ``path``, with the list of pieces and log-probabilities beside it.
+
+    Nothing is drawn at random and the number of threads is fixed: the same text gives the same bytes. The text is held
+    in memory; of a very large corpus, give a sample.
+
+    Args:
+        sentences: plain text, one sentence each; blank ones are passed over.
+        path: the ``.model`` file to write; the readable ``.vocab`` goes beside it.
+        size: the number of pieces wanted, special symbols included. Where the text holds fewer, all that it holds are
+            taken, and a warning gives both numbers.
+        character_coverage: the share of all characters that get a piece of their own, .98 to 1.
+        byte_fallback: spells other characters as UTF-8 bytes (256 pieces), so that nothing is unknown.
+
+    Raises:
+        PiecesError: no text, or a ``size`` too small for the text's characters.
+    """
+    if path.suffix != ".model":
+        raise PiecesError(f"{path}: a piece model's name ends in .model, as in {path.with_suffix('.model').name}")
+    # Collected here, so that an error while reading is raised as itself, not as SentencePiece's RuntimeError.
+    lines = [_utf8(sentence) for sentence in sentences if sentence.strip()]
+    if not lines:
+        raise PiecesError("no text to train pieces from: every sentence is blank, or there is none")
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=size,
+            hard_vocab_limit=False,
+            character_coverage=character_coverage,
+            byte_fallback=byte_fallback,
+            pad_id=PAD,
+            unk_id=UNK,
+            bos_id=BOS,
+            eos_id=EOS,
+            pad_piece=SPECIAL_PIECES[PAD],
+            unk_piece=SPECIAL_PIECES[UNK],
+            bos_piece=SPECIAL_PIECES[BOS],
+            eos_piece=SPECIAL_PIECES[EOS],
+            max_sentence_length=LONGEST_SENTENCE,
+            num_threads=TRAINING_THREADS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        too_small = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
+        if too_small:
+            raise PiecesError(
+                f"size {size} is too small: the special symbols, {'the 256 bytes, ' if byte_fallback else ''}and the "
+                f"characters of this text need {too_small[1]} pieces; raise size, or lower character_coverage "
+                f"({character_coverage})"
+            ) from error
+        raise PiecesError(f"cannot train {size} pieces from {len(lines)} sentences: {error}") from error
+
+    pieces = Pieces(model.getvalue())
+    if pieces.size < size:
+        logger.warning(
+            "%s: this text gives %d pieces, not the %d asked for; %d are used.",
+            path,
+            pieces.size,
+            size,
+            pieces.size,
+        )
+    # The model last: where it stands, the training is whole.
+    _write(path.with_suffix(".vocab"), _vocabulary(pieces).encode())
+    _write(path, pieces.serialized)
+    return pieces
+
+
+def _utf8(line: str) -> bytes:
+    """Lone surrogates, which are what undecodable input bytes become in a C locale, turn into "?"."""
+    return line.encode(errors="replace")
+
+
+def _until_eos(ids: Iterable[int]) -> list[int]:
+    return list(takewhile(lambda i: i != EOS, map(int, ids)))
+
+
+def _vocabulary(pieces: Pieces) -> str:
+    """One line a piece, in the order of ids: the piece, a tab, its log-probability."""
+    processor = pieces._processor
+    return "".join(f"{processor.id_to_piece(i)}\t{processor.get_score(i):g}\n" for i in range(pieces.size))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Beside and renamed, so that no reader ever meets half a file."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -1,0 +1,258 @@
+"""The run directory: everything that a later command needs to know of a training.
+
+    recipe.yaml          the effective recipe
+    corpus.json          checksums and counts of the text it was trained on
+    source.model         the pieces (one file, pieces.model, where they are joint)
+    target.model
+    checkpoints/         the last two full states of training, each one file
+    best.npz             the weights that translate
+    history.json         every validation
+    samples/             what the model said of some development sentences, at every validation
+    tensorboard/         curves
+    train.log
+    evaluation.json      scores on the test text
+
+Every file is written beside its place, flushed to disk and renamed into it, so that a file is whole or not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import json
+import logging
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmt import recipe as recipes
+from nmt.pieces import Pieces
+from nmt.recipe import Recipe
+
+logger = logging.getLogger("nmt")
+
+
+class RunError(ValueError):
+    """A run directory that cannot be used as asked."""
+
+
+class Checkpoint(NamedTuple):
+    """The full state of a training after some update."""
+
+    update: int
+    arrays: list[np.ndarray]  # every variable of model and optimizer, in their order
+    progress: dict[str, Any]  # what is not an array: position, best score, patience, history
+
+
+class Run:
+    """One directory of a training, new or found."""
+
+    def __init__(self, directory: str | Path, recipe: Recipe) -> None:
+        self.directory = Path(directory)
+        self.recipe = recipe
+
+    @classmethod
+    def find(cls, directory: str | Path) -> Run:
+        """The run in ``directory``.
+
+        Raises:
+            RunError: there is none, or another program made this directory.
+        """
+        directory = Path(directory)
+        if not (directory / "recipe.yaml").is_file():
+            what = "holds no recipe.yaml, so it is no run" if directory.is_dir() else "is no directory"
+            raise RunError(f"{directory} {what}; expected the directory of a training, for example runs/demo")
+        return cls(directory, recipes.read(directory / "recipe.yaml"))
+
+    @classmethod
+    def open(cls, directory: str | Path, recipe: Recipe) -> Run:
+        """The run of ``recipe`` in ``directory``, found or new.
+
+        Raises:
+            RunError: the directory holds a run of another recipe, or something else than a run.
+        """
+        directory = Path(directory)
+        if (directory / "recipe.yaml").is_file():
+            changed = recipes.changed_keys(recipes.read(directory / "recipe.yaml"), recipe)
+            if changed:
+                raise RunError(
+                    f"{directory} is a run of another recipe; what changed:\n  "
+                    + "\n  ".join(changed)
+                    + f"\nUndo the change, or train into a new directory with --run, or remove {directory}"
+                )
+            return cls(directory, recipe)
+        if directory.is_dir() and any(child.name != "lock" for child in directory.iterdir()):
+            raise RunError(f"{directory} exists and is no run (no recipe.yaml); choose another directory with --run")
+        run = cls(directory, recipe)
+        run.write("recipe.yaml", recipes.effective(recipe).encode())
+        return run
+
+    # Files
+
+    def path(self, name: str) -> Path:
+        """The path of one of the run's files."""
+        return self.directory / name
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put ``content`` into file ``name``, whole or not at all.
+
+        Raises:
+            RunError: the disk is full or the directory cannot be written.
+        """
+        path = self.path(name)
+        beside = path.with_name(f".{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.rename(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise RunError(
+                f"cannot write {path} ({len(content) / 1e6:.0f} MB): {error.strerror}; {_free(path)} are free. "
+                "What was there before is untouched; free some space and run the same command again"
+            ) from error
+
+    def write_json(self, name: str, content: Any) -> None:
+        self.write(name, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def read_json(self, name: str) -> Any:
+        """The content of ``name``, or None where there is no such file."""
+        path = self.path(name)
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for one process.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self.path("lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"another process is training in {self.directory}; wait for it or stop it") from None
+            yield
+
+    # Pieces
+
+    def piece_paths(self) -> tuple[Path, Path]:
+        """Where the source's and the target's piece models lie: twice the same where they are joint."""
+        if self.recipe.pieces.joint:
+            return self.path("pieces.model"), self.path("pieces.model")
+        return self.path("source.model"), self.path("target.model")
+
+    def pieces(self) -> tuple[Pieces, Pieces]:
+        """The piece models of source and target."""
+        source, target = self.piece_paths()
+        first = Pieces.load(source)
+        return first, first if source == target else Pieces.load(target)
+
+    # Weights
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep ``checkpoint`` and the one before it."""
+        content = {"progress": np.frombuffer(json.dumps(checkpoint.progress).encode(), "uint8")}
+        content |= {f"variable_{number:04d}": array for number, array in enumerate(checkpoint.arrays)}
+        self.write(f"checkpoints/{checkpoint.update:09d}.npz", _packed(content))
+        for old in self._checkpoints()[:-2]:
+            old.unlink()
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint that can be read; None where training never saved one.
+
+        A damaged one (a full disk, a crash of the machine) is told of, and the one before it is used.
+
+        Raises:
+            RunError: there are checkpoints, but none can be read.
+        """
+        paths = self._checkpoints()
+        for path in reversed(paths):
+            try:
+                content = _unpacked(path)
+                progress = json.loads(content.pop("progress").tobytes())
+                return Checkpoint(int(path.stem), [content[name] for name in sorted(content)], progress)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                logger.warning("checkpoint %s is damaged (%s); trying the one before it", path, error)
+        if paths:
+            raise RunError(
+                f"no checkpoint in {self.path('checkpoints')} can be read ({len(paths)} tried); "
+                "restore one from a backup, or remove the directory to start anew"
+            )
+        return None
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.path("checkpoints").glob("[0-9]*.npz"))
+
+    def save_best(self, weights: dict[str, np.ndarray]) -> None:
+        """Keep the weights, by name, that translate from now on."""
+        self.write("best.npz", _packed(weights))
+
+    def load_best(self) -> dict[str, np.ndarray]:
+        """The weights that translate, by name.
+
+        Raises:
+            RunError: there are none yet, or they are damaged.
+        """
+        path = self.path("best.npz")
+        if not path.is_file():
+            raise RunError(
+                f"{self.directory} has no trained weights yet (best.npz); they are written at the first validation: "
+                "run the training first"
+            )
+        try:
+            return _unpacked(path)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
+
+
+def weights_by_name(variables: list[Any], values: list[Any]) -> dict[str, np.ndarray]:
+    """Values of model variables by the path within the model, which does not depend on what else the process built."""
+    return {
+        variable.path.split("/", 1)[-1]: np.asarray(value) for variable, value in zip(variables, values, strict=True)
+    }
+
+
+def assign_weights(variables: list[Any], weights: dict[str, np.ndarray], origin: Path) -> None:
+    """Give the variables their values from ``weights``.
+
+    Raises:
+        RunError: names or shapes are not those of the model.
+    """
+    for variable in variables:
+        name = variable.path.split("/", 1)[-1]
+        found = weights.get(name)
+        if found is None or found.shape != tuple(variable.shape):
+            what = "is missing" if found is None else f"has the shape {found.shape}"
+            raise RunError(
+                f"{origin} does not fit the model of its recipe: {name} {what}, expected {tuple(variable.shape)}; "
+                "were pieces or recipe of this run changed by hand?"
+            )
+        variable.assign(found)
+
+
+def _packed(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _unpacked(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}  # reads all, and so verifies every checksum
+
+
+def _free(path: Path) -> str:
+    existing = next(parent for parent in path.parents if parent.exists())
+    return f"{shutil.disk_usage(existing).free / 1e6:.0f} MB"

@@ -1,0 +1,375 @@
+"""Training: compile, fit, and what happens between updates.
+
+In miniature:
+
+    for update in 1 … updates:
+        set the learning rate; fit one batch (or several, accumulated)
+        now and then: write a log line
+        now and then: validate with the averaged weights, keep the best, save everything, stop if nothing gets better
+
+One ``fit`` in one process, keyed by the number of updates, so that a training that was stopped or killed goes on at the
+very next batch, with every number as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import platform
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from nmt import recipe as recipes
+from nmt.batches import Batch, BatchPlan
+from nmt.evaluation import Validation
+from nmt.model import TranslationModel
+from nmt.optimizer import Adam
+from nmt.run import Checkpoint, Run, RunError, weights_by_name
+
+logger = logging.getLogger("nmt")
+
+
+class DivergedError(ValueError):
+    """The loss is no number any more."""
+
+
+@dataclass
+class Progress:
+    """What a checkpoint keeps beside the arrays."""
+
+    batches: int = 0  # seen so far; the next batch has this number
+    tokens: int = 0  # target pieces seen so far, without padding
+    seconds: float = 0.0  # of training and validation, over all processes
+    best: float | None = None  # of recipe training.best
+    stale: int = 0  # validations since the best
+    rate_factor: float = 1.0  # what plateau decay has left of the learning rate
+    lowest_loss: float | None = None
+    plateau: int = 0  # validations since the lowest loss, or since the last decay
+    history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
+    finished: str = ""  # why training ended
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def train(run: Run, model: TranslationModel, plan: BatchPlan, validate: Callable[[], Validation]) -> Progress:
+    """Train ``model`` on the batches of ``plan`` as the recipe of ``run`` says, from where the run stands.
+
+    ``validate`` judges the model as it is at that moment.
+
+    Raises:
+        DivergedError: the loss became NaN or infinite; the last checkpoint is kept.
+        RunError: a checkpoint cannot be read or written.
+    """
+    settings = run.recipe.training
+    optimizer = Adam(
+        learning_rate=settings.learning_rate,
+        global_clipnorm=settings.clip_norm,
+        use_ema=settings.weight_average > 0,
+        ema_momentum=settings.weight_average,
+        gradient_accumulation_steps=settings.gradient_accumulation if settings.gradient_accumulation > 1 else None,
+        name="adam",
+    )
+    # XLA on TensorFlow cannot compile the loop over the target, and cuDNN's kernels cannot live inside it.
+    model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
+    model.optimizer.build(model.trainable_variables)
+    progress = _restore(run, model)
+    if progress.finished:
+        return progress
+    loop = _Loop(run, model, optimizer, plan, validate, progress)
+    with loop.interruptible():
+        remaining = settings.updates * settings.gradient_accumulation - progress.batches
+        model.fit(_Batches(plan, progress.batches, remaining), epochs=1, shuffle=False, verbose=0, callbacks=[loop])
+    return progress
+
+
+def learning_rate(update: int, settings: recipes.Training, rate_factor: float = 1.0) -> float:
+    """The learning rate of an update (from 1): it climbs for ``warmup_updates``, then follows the schedule.
+
+    inverse_square_root: falls as 1 / sqrt(update) (Vaswani et al. 2017, arXiv:1706.03762, section 5.3, scaled so that
+    its highest is ``learning_rate``); plateau: times ``rate_factor``; constant: stays.
+    """
+    warmup = max(1, settings.warmup_updates)
+    rate = settings.learning_rate * min(1.0, update / warmup)
+    if settings.schedule == "inverse_square_root" and update > warmup:
+        rate *= math.sqrt(warmup / update)
+    return rate * rate_factor
+
+
+class _Batches(keras.utils.PyDataset):
+    """The batches of a plan from number ``first``, as ``fit`` wants them."""
+
+    def __init__(self, plan: BatchPlan, first: int, count: int) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.plan, self.first, self.count = plan, first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        batch: Batch = self.plan.batch(self.plan.locate(self.first + index))
+        return {"source": batch.source, "target_in": batch.target_in}, batch.target_out
+
+
+class _Loop(keras.callbacks.Callback):
+    """What happens between updates."""
+
+    def __init__(
+        self,
+        run: Run,
+        model: TranslationModel,
+        optimizer: Adam,
+        plan: BatchPlan,
+        validate: Callable[[], Validation],
+        progress: Progress,
+    ) -> None:
+        super().__init__()
+        self.run, self.adam, self.plan, self.validate = run, optimizer, plan, validate
+        self.settings = run.recipe.training
+        self.progress = progress
+        self.events = _Events(run.path("tensorboard"))
+        self.stopping = False
+        self.began = time.perf_counter() - progress.seconds
+        self.bar = tqdm(
+            total=self.settings.updates, initial=self._update(), unit="update", disable=None, smoothing=0.02
+        )
+        self._open_window()
+
+    # Keras calls these three
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.progress.batches % self.settings.gradient_accumulation == 0:
+            rate = learning_rate(self._update() + 1, self.settings, self.progress.rate_factor)
+            self.model.optimizer.learning_rate = rate
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        position = self.plan.locate(self.progress.batches)
+        self._refuse_nan(float(logs["token_loss"]))
+        self.progress.batches += 1
+        self.progress.tokens += self.plan.target_tokens(position)
+        if self.progress.batches % self.settings.gradient_accumulation:
+            return
+        update = self._update()
+        self.bar.update()
+        if update % self.settings.log_every == 0:
+            self._log(update, float(logs["token_loss"]))
+        due = update % self.settings.validate_every == 0 or update == self.settings.updates
+        if due:
+            self._validate(update)
+            self._decide(update)
+        if due or self.stopping:
+            self._save(update)
+        if self.stopping or self.progress.finished:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.close()
+        self.events.close()
+
+    # In the order in which they happen
+
+    def _refuse_nan(self, loss: float) -> None:
+        if math.isfinite(loss):
+            return
+        self.bar.close()
+        position = self.plan.locate(self.progress.batches)
+        raise DivergedError(
+            f"the loss became {loss} at update {self._update() + 1}, batch {position.number} of epoch "
+            f"{position.epoch}; "
+            f"the last good state is kept in {self.run.path('checkpoints')}. Lower training.learning_rate or "
+            "training.clip_norm, lengthen training.warmup_updates, or look at the pairs of that batch: "
+            f"{', '.join(str(pair + 1) for pair in self.plan.epoch(position.epoch)[position.number][:5])}, …"
+        )
+
+    def _log(self, update: int, loss: float) -> None:
+        seconds = self._seconds()
+        rate = float(self.model.optimizer.learning_rate)
+        norms = np.asarray(keras.ops.convert_to_numpy(self.adam.gradient_norms))
+        speed = (self.progress.tokens - self.window_tokens) / (seconds - self.window_seconds)
+        left = (self.settings.updates - update) * seconds / update
+        logger.info(
+            "update=%d/%d epoch=%d loss=%.4f learning_rate=%.3g gradient_norm=%.3f tokens_per_second=%.0f eta=%s",
+            update,
+            self.settings.updates,
+            self.plan.locate(self.progress.batches).epoch,
+            loss,
+            rate,
+            np.sqrt(np.sum(norms**2)),
+            speed,
+            time.strftime("%H:%M:%S", time.gmtime(left)),
+        )
+        values = {"train/loss": loss, "train/learning_rate": rate, "train/tokens_per_second": speed}
+        values |= {f"gradient_norm/{name}": float(norm) for name, norm in zip(self.adam.groups, norms, strict=True)}
+        self.events.write(update, values)
+        self._open_window()
+
+    def _validate(self, update: int) -> None:
+        with averaged_weights(self.model, self.adam):
+            found = self.validate()
+            better = self._is_better(found)
+            if better:
+                variables = self.model.trainable_variables
+                self.run.save_best(
+                    weights_by_name(variables, [keras.ops.convert_to_numpy(variable) for variable in variables])
+                )
+        self.progress.stale = 0 if better else self.progress.stale + 1
+        logger.info(
+            "update=%d validation loss=%.4f perplexity=%.2f accuracy=%.4f greedy %s%s",
+            update,
+            found.loss,
+            found.perplexity,
+            found.accuracy,
+            found.bleu,
+            " (best so far)" if better else "",
+        )
+        lines = [
+            f"source     {s.source}\nreference  {s.reference}\nmodel      {s.translation}\n" for s in found.samples
+        ]
+        for line in lines:
+            logger.info("sample\n%s", line)
+        self.run.write(f"samples/{update:09d}.txt", "\n".join(lines).encode())
+        scores = {"loss": found.loss, "perplexity": found.perplexity, "accuracy": found.accuracy}
+        scores["bleu"] = found.bleu.value
+        self.events.write(update, {f"development/{name}": value for name, value in scores.items()})
+        self.progress.history.append(
+            {"update": update, **scores, "signature": found.bleu.signature, "seconds": round(self._seconds(), 1)}
+        )
+        self._open_window()
+
+    def _is_better(self, found: Validation) -> bool:
+        value = found.bleu.value if self.settings.best == "bleu" else -found.loss
+        if self.progress.best is not None and value <= self.progress.best:
+            return False
+        self.progress.best = value
+        return True
+
+    def _decide(self, update: int) -> None:
+        """Whether the learning rate falls, and whether training ends."""
+        settings, progress = self.settings, self.progress
+        loss = progress.history[-1]["loss"]
+        if progress.lowest_loss is None or loss < progress.lowest_loss:
+            progress.lowest_loss, progress.plateau = loss, 0
+        else:
+            progress.plateau += 1
+        if settings.schedule == "plateau" and progress.plateau > settings.plateau.patience:
+            progress.rate_factor *= settings.plateau.factor
+            progress.plateau = 0
+            logger.info(
+                "no lower loss for %d validations: learning rate times %g",
+                settings.plateau.patience + 1,
+                settings.plateau.factor,
+            )
+        if update == settings.updates:
+            progress.finished = f"all {update} updates are done"
+        elif settings.patience and progress.stale >= settings.patience:
+            progress.finished = f"no better {settings.best} for {progress.stale} validations, at update {update}"
+
+    def _save(self, update: int) -> None:
+        self.progress.seconds = self._seconds()
+        arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in _variables(self.model)]
+        self.run.save_checkpoint(Checkpoint(update, arrays, asdict(self.progress)))
+        self.run.write_json("history.json", self.progress.history)
+
+    # Time and interruption
+
+    def _update(self) -> int:
+        return self.progress.batches // self.settings.gradient_accumulation
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def _open_window(self) -> None:
+        """Loss and speed are those since the last log line or validation."""
+        self.window_seconds, self.window_tokens = self._seconds(), self.progress.tokens
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C (or a scheduler's SIGTERM) end training after the update at hand, with everything saved."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.stopping:
+                raise KeyboardInterrupt
+            self.stopping = True
+            logger.info("stopping after this update; the same command will go on from here (again to stop at once)")
+
+        signals = (signal.SIGINT, signal.SIGTERM)
+        try:
+            before = [signal.signal(number, stop) for number in signals]
+        except ValueError:  # not the main thread: whoever runs us handles signals
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def averaged_weights(model: TranslationModel, optimizer: Adam) -> Iterator[None]:
+    """Run with the moving average in place of the weights, and put the weights back."""
+    variables = model.trainable_variables
+    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    for variable, average in zip(variables, optimizer.average, strict=True):
+        variable.assign(keras.ops.convert_to_numpy(average))
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+
+class _Events:
+    """TensorBoard's event file, written by its own writer: the same on every backend."""
+
+    def __init__(self, directory: Path) -> None:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._writer = EventFileWriter(str(directory))
+
+    def write(self, update: int, values: dict[str, float]) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._writer.add_event(Event(wall_time=time.time(), step=update, summary=summary))
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _variables(model: TranslationModel) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _restore(run: Run, model: TranslationModel) -> Progress:
+    versions = {"keras": keras.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    checkpoint = run.load_checkpoint()
+    if checkpoint is None:
+        return Progress(versions=versions)
+    variables = _variables(model)
+    shapes = [tuple(variable.shape) for variable in variables]
+    if [array.shape for array in checkpoint.arrays] != shapes:
+        raise RunError(
+            f"the checkpoint of update {checkpoint.update} in {run.directory} does not fit the model of its recipe "
+            f"({len(checkpoint.arrays)} arrays, expected {len(shapes)}); was it made by another version? "
+            "Remove the directory to start anew"
+        )
+    for variable, array in zip(variables, checkpoint.arrays, strict=True):
+        variable.assign(array)
+    progress = Progress(**checkpoint.progress)
+    if progress.versions != versions:
+        logger.warning("resuming with other library versions: %s, then %s", progress.versions, versions)
+        progress.versions = versions
+    if not progress.finished:
+        logger.info("resuming after update %d", checkpoint.update)
+    return progress
