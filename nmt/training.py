@@ -141,7 +141,7 @@ class _Loop(keras.callbacks.Callback):
         self.bar = tqdm(
             total=self.settings.updates, initial=self._update(), unit="update", disable=None, smoothing=0.02
         )
-        self._open_window()
+        self.window_seconds, self.window_tokens = progress.seconds, progress.tokens
 
     # Keras calls these three
 
@@ -289,6 +289,7 @@ class _Loop(keras.callbacks.Callback):
     def _open_window(self) -> None:
         """Loss and speed are those since the last log line or validation."""
         self.window_seconds, self.window_tokens = self._seconds(), self.progress.tokens
+        self.model.token_loss.reset_state()
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
