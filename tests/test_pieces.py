@@ -1,0 +1,250 @@
+"""Piece models: what is trained, and that text comes back from ids."""
+
+import io
+import logging
+import re
+
+import pytest
+import sentencepiece
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.pieces import Pieces, PiecesError, train
+from nmt.symbols import BOS, EOS, PAD, UNK
+
+SENTENCES = [
+    "the cat sits on the mat",
+    "a dog runs in the park",
+    "we eat bread and drink milk",
+    "she reads a book",
+    "he writes a letter to his mother",
+]
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    return train(
+        SENTENCES,
+        tmp_path_factory.mktemp("bytes") / "text.model",
+        size=290,
+        character_coverage=1.0,
+        byte_fallback=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def closed_pieces(tmp_path_factory):
+    """Without bytes: other characters are unknown."""
+    return train(
+        SENTENCES,
+        tmp_path_factory.mktemp("closed") / "text.model",
+        size=30,
+        character_coverage=1.0,
+        byte_fallback=False,
+    )
+
+
+def trained(path, sentences=SENTENCES, size=290, character_coverage=1.0, byte_fallback=True):
+    return train(sentences, path, size=size, character_coverage=character_coverage, byte_fallback=byte_fallback)
+
+
+def foreign_model(**arguments):
+    """A model straight from SentencePiece."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES), model_writer=model, minloglevel=2, **arguments
+    )
+    return model.getvalue()
+
+
+def test_special_symbols_have_the_ids_of_the_toolkit(tmp_path):
+    trained(tmp_path / "text.model")
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "text.model"))
+    assert [processor.id_to_piece(i) for i in (0, 1, 2, 3)] == ["<pad>", "<unk>", "<s>", "</s>"]
+    assert [processor.is_control(i) for i in range(5)] == [True, False, True, True, False]
+    assert processor.is_unknown(1)
+
+
+def test_same_text_gives_the_same_bytes_and_no_half_files_stay(tmp_path):
+    once = trained(tmp_path / "once.model")
+    again = trained(tmp_path / "again.model", iter(SENTENCES))
+    assert once.serialized == again.serialized == (tmp_path / "once.model").read_bytes()
+    assert (tmp_path / "once.vocab").read_bytes() == (tmp_path / "again.vocab").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "again.model",
+        "again.vocab",
+        "once.model",
+        "once.vocab",
+    ]
+
+
+def test_vocab_lists_every_piece_with_its_log_probability(tmp_path):
+    pieces = trained(tmp_path / "text.model")
+    rows = [line.split("\t") for line in (tmp_path / "text.vocab").read_text("utf-8").splitlines()]
+    assert [piece for piece, _ in rows] == pieces.text_of(range(pieces.size))
+    assert all(float(score) < 0 for _, score in rows[4 + 256 :])
+
+
+def test_size_is_met_without_a_word_where_the_text_holds_enough(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "nmt"):
+        assert trained(tmp_path / "text.model", size=290).size == 290
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("byte_fallback", [True, False])
+def test_size_is_chosen_down_to_the_largest_the_text_gives_and_said(tmp_path, caplog, byte_fallback):
+    with pytest.raises(RuntimeError, match="too high") as refusal:
+        foreign_model(vocab_size=8000, byte_fallback=byte_fallback, pad_id=0, unk_id=1, bos_id=2, eos_id=3)
+    largest = int(re.search(r"<= (\d+)", str(refusal.value))[1])
+    with caplog.at_level(logging.INFO, "nmt"):
+        pieces = trained(tmp_path / "text.model", size=8000, byte_fallback=byte_fallback)
+    assert pieces.size == largest
+    assert f"gives {largest} pieces, not the 8000 asked for" in caplog.text
+
+
+@pytest.mark.parametrize(("byte_fallback", "needed"), [(False, 4 + 3), (True, 4 + 256 + 3)])
+def test_size_below_the_characters_is_refused(tmp_path, byte_fallback, needed):
+    sentences = ["ab ba", "b a"]  # the characters ▁, a, b
+    with pytest.raises(PiecesError, match=f"size {needed - 1} is too small: .* need {needed} pieces; raise size"):
+        trained(tmp_path / "text.model", sentences, size=needed - 1, byte_fallback=byte_fallback)
+    assert not list(tmp_path.iterdir())
+    assert trained(tmp_path / "text.model", sentences, size=needed, byte_fallback=byte_fallback).size == needed
+
+
+@pytest.mark.parametrize("sentences", [[], ["", "  ", "\t"]])
+def test_no_text_is_refused(tmp_path, sentences):
+    with pytest.raises(PiecesError, match="no text to train pieces from"):
+        trained(tmp_path / "text.model", sentences)
+
+
+def test_other_refusals_of_sentencepiece_are_passed_on(tmp_path):
+    with pytest.raises(PiecesError, match=r"cannot train 290 pieces from 5 sentences.*character_coverage"):
+        trained(tmp_path / "text.model", character_coverage=1.5)
+
+
+def test_name_must_end_in_model(tmp_path):
+    with pytest.raises(PiecesError, match=r"ends in \.model, as in text\.model"):
+        trained(tmp_path / "text.spm")
+
+
+def test_error_while_reading_the_text_stays_itself(tmp_path):
+    def reading():
+        yield "one line"
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        trained(tmp_path / "text.model", reading())
+
+
+def test_long_lines_are_not_lost(tmp_path):
+    pieces = trained(tmp_path / "text.model", [*SENTENCES, "word " * 10_000 + "☃"], size=300)
+    assert "☃" in pieces.text_of(range(pieces.size))
+
+
+def test_load_gives_the_trained_model(tmp_path):
+    pieces = trained(tmp_path / "text.model")
+    loaded = Pieces.load(tmp_path / "text.model")
+    assert loaded.serialized == pieces.serialized
+    assert loaded.size == pieces.size
+    assert loaded.encode("the cat reads") == pieces.encode("the cat reads")
+
+
+@pytest.mark.parametrize("kept", [slice(0), slice(1000), slice(-1)])
+def test_load_refuses_a_file_that_is_empty_or_cut_short(tmp_path, pieces, kept):
+    (tmp_path / "text.model").write_bytes(pieces.serialized[kept])
+    with pytest.raises(PiecesError, match=r"text\.model: not a SentencePiece model \(\d+ bytes\)"):
+        Pieces.load(tmp_path / "text.model")
+
+
+def test_load_refuses_a_missing_file(tmp_path):
+    with pytest.raises(PiecesError, match=r"none\.model: cannot read the piece model: No such file"):
+        Pieces.load(tmp_path / "none.model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ({}, r"begins with <unk> <s> </s> \S+ \(ids: pad -1, unk 0, bos 1, eos 2"),
+        ({"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3, "pad_piece": "[PAD]"}, r"begins with \[PAD\] <unk> <s>"),
+    ],
+    ids=["SentencePiece's own ids", "another name"],
+)
+def test_load_refuses_other_special_symbols(tmp_path, arguments, found):
+    (tmp_path / "text.model").write_bytes(foreign_model(vocab_size=30, **arguments))
+    with pytest.raises(PiecesError, match=found) as refusal:
+        Pieces.load(tmp_path / "text.model")
+    assert "expected <pad> <unk> <s> </s>" in str(refusal.value)
+    assert "--pad_id=0 --unk_id=1 --bos_id=2 --eos_id=3" in str(refusal.value)
+
+
+def test_encode_adds_no_symbols_and_lines_equal_one_by_one(pieces):
+    lines = [*SENTENCES, "", "☃ and 😀"]
+    rows = pieces.encode_lines(lines)
+    assert rows == [pieces.encode(line) for line in lines]
+    assert rows[5] == []
+    assert all(EOS < i < pieces.size for row in rows for i in row)
+    assert pieces.decode_lines(rows) == lines
+    assert pieces.encode_lines([]) == pieces.decode_lines([]) == []
+
+
+def test_symbols_written_in_the_text_are_text(pieces):
+    line = "<s> the </s> cat <pad> <unk>"
+    ids = pieces.encode(line)
+    assert min(ids) > EOS
+    assert pieces.decode(ids) == line
+
+
+def test_decode_stops_at_eos_and_passes_over_pad_and_bos(pieces):
+    the_cat, dog = pieces.encode("the cat"), pieces.encode("dog")
+    assert pieces.decode([BOS, *the_cat, EOS, *dog, EOS, PAD]) == "the cat"
+    assert pieces.decode([*the_cat, PAD, PAD]) == "the cat"
+    assert pieces.decode([EOS, *dog]) == pieces.decode([PAD]) == pieces.decode([]) == ""
+    assert pieces.decode_lines([[*dog, EOS, *dog], [*the_cat, PAD]]) == ["dog", "the cat"]
+
+
+def test_decode_gives_one_line_whatever_the_ids(pieces):
+    everything = [i for i in range(pieces.size) if i != EOS]
+    assert "\n" not in pieces.decode(everything)
+    assert "\r" not in pieces.decode(everything)
+    newline = pieces.text_of(range(pieces.size)).index("<0x0A>")
+    assert pieces.decode([*pieces.encode("a dog"), newline, *pieces.encode("runs")]) == "a dog  runs"
+
+
+def test_text_of_names_every_id(pieces):
+    shown = pieces.text_of([BOS, *pieces.encode("the cat ☃"), EOS, PAD, UNK])
+    assert shown[0] == "<s>"
+    assert shown[-3:] == ["</s>", "<pad>", "<unk>"]
+    assert "".join(shown[1:-3]) == "▁the▁cat▁<0xE2><0x98><0x83>"  # ☃ is E2 98 83 in UTF-8
+
+
+def test_unknown_characters_survive_as_bytes_or_are_unknown(pieces, closed_pieces):
+    assert UNK not in pieces.encode("the ☃")
+    assert pieces.decode(pieces.encode("the ☃")) == "the ☃"
+    assert UNK in closed_pieces.encode("the ☃")
+    assert closed_pieces.decode(closed_pieces.encode("the ☃")) == "the  ⁇ "
+
+
+@pytest.mark.parametrize(
+    ("line", "normalised"),
+    [
+        ("  two   blanks ", "two blanks"),
+        ("a\tb\nc\r\nd\u2028e\u2029f\u00a0g\u3000h", "a b c d e f g h"),
+        ("zero\u200bwidth \u200c\ufeff", "zero width"),
+        ("con\x07trol", "control"),
+        ("a\0b", "a\0b"),
+        ("ﬁve ２ m²", "five 2 m2"),
+        ("e\u0301", "é"),
+        ("▁a", "a"),
+        ("bad \ud800 half", "bad ? half"),
+    ],
+)
+def test_text_comes_back_normalised(pieces, line, normalised):
+    assert pieces.decode(pieces.encode(line)) == normalised
+
+
+@given(st.text(max_size=60))
+@settings(deadline=None, max_examples=200)
+def test_any_text_comes_back_normalised(pieces, line):
+    normaliser = sentencepiece.SentencePieceNormalizer(rule_name="nmt_nfkc")
+    expected = normaliser.normalize(line).replace("▁", " ").removeprefix(" ")
+    assert pieces.decode(pieces.encode(line)) == expected
