@@ -7,6 +7,7 @@
     checkpoints/         the last two full states of training, each one file
     best.npz             the weights that translate
     history.json         every validation
+    curve.png            the same as a picture
     samples/             what the model said of some development sentences, at every validation
     tensorboard/         curves
     train.log

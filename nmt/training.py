@@ -29,6 +29,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from nmt import curve
 from nmt import recipe as recipes
 from nmt.batches import Batch, BatchPlan
 from nmt.evaluation import Validation
@@ -277,6 +278,8 @@ class _Loop(keras.callbacks.Callback):
         arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in _variables(self.model)]
         self.run.save_checkpoint(Checkpoint(update, arrays, asdict(self.progress)))
         self.run.write_json("history.json", self.progress.history)
+        if self.progress.history:
+            self.run.write("curve.png", curve.draw(self.progress.history, self.run.directory.name))
 
     # Time and interruption
 

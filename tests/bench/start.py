@@ -2,9 +2,9 @@
 
     python tests/bench/start.py recipes/tatoeba-en-de.yaml --write docs/benchmarks.md
 
-Pieces: training them on all training pairs of the recipe and encoding both sides; beside it ``cat``, which only reads the
-same text. First update: from ``nmt train`` in a shell to its first log line after one update. Shell: ``nmt --help`` and
-a wrong recipe, beside ``python -c pass``, the least that any Python program can take.
+Pieces: training them on all training pairs of the recipe and encoding both sides; beside it ``cat``, which only reads
+the same text. First update: from ``nmt train`` in a shell to its first log line after one update. Shell: ``nmt --help``
+and a wrong recipe, beside ``python -c pass``, the least that any Python program can take.
 """
 
 from __future__ import annotations
