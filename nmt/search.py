@@ -260,6 +260,8 @@ def gather_rows(ops: Any, state: State, rows: Array) -> State:
 
 
 def _map(function: Callable[[Array], Any], nest: State) -> State:
+    if nest is None:  # an array that this nest does without
+        return None
     if isinstance(nest, dict):
         return {key: _map(function, value) for key, value in nest.items()}
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):

@@ -488,3 +488,10 @@ def test_a_limit_below_one_gives_no_hypothesis_in_the_graph(keras):
     assert (found.ids[0] == PAD).all()
     assert (found.scores[0] == IMPOSSIBLE).all()
     assert numpy.isfinite(found.scores[1]).all()
+
+
+def test_rows_of_a_nest_are_moved_and_its_absent_arrays_stay_absent() -> None:
+    nest = {"hidden": (numpy.array([[1.0], [2.0]]),), "keep": None}
+    moved = search.gather_rows(numpy, search.repeat_rows(numpy, nest, 2), numpy.array([3, 0]))
+    assert moved["keep"] is None
+    assert moved["hidden"][0].tolist() == [[2.0], [1.0]]

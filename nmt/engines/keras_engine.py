@@ -37,10 +37,10 @@ class KerasEngine:
 
     def _compile(self, beam_size: int) -> tuple[Any, Any]:
         def encode(source: Any) -> tuple[Any, Any]:
-            memory = search.repeat_rows(ops, self.model.encode(source)._replace(keep=()), beam_size)
+            memory = search.repeat_rows(ops, self.model.encode(source), beam_size)
             return memory, self.model.initial_state(memory)
 
         def expand(tokens: Any, state: Any, memory: Any) -> tuple[Any, Any, Any]:
-            return self.model.expand(tokens, state, memory._replace(keep=None), 2 * beam_size)
+            return self.model.expand(tokens, state, memory, 2 * beam_size)
 
         return devices.compiled(self.model, encode), devices.compiled(self.model, expand)
