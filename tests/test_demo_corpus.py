@@ -61,7 +61,7 @@ def lines(corpus, split, side):
         (noun("house", A, NEW), "ein neues Haus", "ein neues Haus", "einem neuen Haus"),
         (noun("table", lexicon.OUR, NEW, True), "unsere neuen Tische", "unsere neuen Tische", "unseren neuen Tischen"),
         (noun("table", BARE, NEW, True), "neue Tische", "neue Tische", "neuen Tischen"),
-        (noun("wine", BARE, SMALL), "kleiner Wein", "kleinen Wein", "kleinem Wein"),
+        (noun("juice", BARE, SMALL), "kleiner Saft", "kleinen Saft", "kleinem Saft"),
         (noun("soup", BARE, SMALL), "kleine Suppe", "kleine Suppe", "kleiner Suppe"),
         (noun("bread", BARE, SMALL), "kleines Brot", "kleines Brot", "kleinem Brot"),
         (noun("boy"), "der Junge", "den Jungen", "dem Jungen"),

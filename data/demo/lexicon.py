@@ -124,7 +124,7 @@ DRINKS = nouns("""
     water, - = das Wasser, -
     milk, - = die Milch, -
     juice, - = der Saft, -
-    wine, - = der Wein, -
+    lemonade, - = die Limonade, -
 """)
 THINGS = nouns("""
     bag, bags = die Tasche, Taschen

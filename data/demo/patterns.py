@@ -606,7 +606,8 @@ def price(draw: Random) -> Pair:
 
 
 def age(draw: Random) -> Pair:
-    subject = draw.choice((relative(draw), draw.choice(NAMES), draw.choice(SUBJECT_PRONOUNS)))
+    sibling = noun_phrase(draw, named("brother, sister, son, daughter, friend"), definite=True)
+    subject = draw.choice((replace(sibling, adjective=None), draw.choice(NAMES), draw.choice(SUBJECT_PRONOUNS)))
     number = draw.choice((*NUMBERS[1:], *PRICES[:3]))
     years = Phrase(f"{number.english} years old", f"{number.german} Jahre alt")
     return statement(Clause(subject, BE, predicate=years))
