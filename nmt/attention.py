@@ -80,7 +80,8 @@ class BahdanauAttention(keras.layers.Layer):
         precision = keras.backend.result_type(self.compute_dtype, "float32")  # float32 or better
         energies = ops.cast(ops.transpose(energies, (0, 1, 3, 2)), precision)  # [B, T, N, S]
         energies = ops.where(memory.mask[:, None, None, :], energies, -1e9)
-        weights = ops.cast(ops.softmax(energies, axis=-1), self.compute_dtype)  # [B, T, N, S]
+        weights = ops.exp(ops.log_softmax(energies, axis=-1))  # ops.softmax warns of a source of a single piece
+        weights = ops.cast(weights, self.compute_dtype)  # [B, T, N, S]
         kept = weights if memory.keep is None else weights * memory.keep
         return self._mix(kept, memory.states), weights
 

@@ -1,0 +1,19 @@
+"""What must be settled before anything imports Keras: its backend, a quiet TensorFlow, and no GPU."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+@pytest.fixture
+def set_dtype_policy():
+    """Keras's ``set_dtype_policy``, undone after the test."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)
