@@ -56,6 +56,9 @@ class BatchPlan:
             raise ValueError(f"a plan needs pairs; got {len(self.source)} sources and {len(self.target)} targets")
         if not self.source:
             raise ValueError("a plan needs at least one pair; got none")
+        longest = max(map(len, (*self.source, *self.target))) + 1
+        if self.lengths and max(self.lengths) < longest:
+            raise ValueError(f"lengths must reach {longest}, the longest sentence with its end; got {self.lengths}")
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """The pair numbers of every batch of an epoch, in order."""

@@ -88,7 +88,8 @@ class Run:
                     + f"\nUndo the change, or train into a new directory with --run, or remove {directory}"
                 )
             return cls(directory, recipe)
-        if directory.is_dir() and any(child.name != "lock" for child in directory.iterdir()):
+        first_files = {"lock", ".recipe.yaml.part"}  # all that a run may hold without its recipe, killed at its start
+        if directory.is_dir() and not {child.name for child in directory.iterdir()} <= first_files:
             raise RunError(f"{directory} exists and is no run (no recipe.yaml); choose another directory with --run")
         run = cls(directory, recipe)
         run.write("recipe.yaml", recipes.effective(recipe).encode())
@@ -184,7 +185,7 @@ class Run:
                 content = _unpacked(path)
                 progress = json.loads(content.pop("progress").tobytes())
                 return Checkpoint(int(path.stem), [content[name] for name in sorted(content)], progress)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
                 logger.warning("checkpoint %s is damaged (%s); trying the one before it", path, error)
         if paths:
             raise RunError(
@@ -214,7 +215,7 @@ class Run:
             )
         try:
             return _unpacked(path)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
             raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
 
 
@@ -250,7 +251,7 @@ def _packed(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def _unpacked(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}  # reads all, and so verifies every checksum
 
 
