@@ -67,6 +67,21 @@ def textbook_flow(flow, inputs, hidden, cell, states, heads):
     return hiddens[1:], contexts
 
 
+def textbook_readouts(layer, embedded, states, backward, heads=1, drop=lambda values: values):
+    """The readouts [B, T, R] of the whole decoder, sentence by sentence."""
+    readouts = []
+    for row, length in enumerate(LENGTHS):
+        first = [np.tanh(backward[row] @ initial.kernel.numpy()) for initial in layer.initial]
+        below, contexts = textbook_flow(layer.flow, embedded[row], first[0], np.zeros(H), states[row, :length], heads)
+        for lstm, norm, hidden in zip(layer.layers, layer.norms, first[1:], strict=True):
+            inputs = np.concatenate([drop(below), contexts], axis=1)
+            above, _ = textbook.lstm(textbook_lstm(lstm.cell), inputs, hidden, np.zeros(H))
+            below = textbook.layer_norm(below + drop(above[1:]), norm.gamma.numpy(), norm.beta.numpy())
+        everything = np.concatenate([below, embedded[row], contexts], axis=1)
+        readouts.append(np.tanh(everything @ layer.readout.kernel.numpy() + layer.readout.bias.numpy()))
+    return readouts
+
+
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("flow", [RecurrentFlow, ParallelFlow])
 def test_layer_one_is_the_textbooks(random, flow, heads):
@@ -147,16 +162,21 @@ def test_the_stack_and_the_readout_are_those_of_the_equations(random, flow, num_
     readouts = layer(embedded, memory)
 
     assert readouts.shape == (B, T, R)
-    for row, length in enumerate(LENGTHS):
-        first = [np.tanh(backward[row] @ initial.kernel.numpy()) for initial in layer.initial]
-        below, contexts = textbook_flow(layer.flow, embedded[row], first[0], np.zeros(H), states[row, :length], heads)
-        for lstm, norm, hidden in zip(layer.layers, layer.norms, first[1:], strict=True):
-            inputs = np.concatenate([below, contexts], axis=1)
-            above, _ = textbook.lstm(textbook_lstm(lstm.cell), inputs, hidden, np.zeros(H))
-            below = textbook.layer_norm(below + above[1:], norm.gamma.numpy(), norm.beta.numpy())
-        everything = np.concatenate([below, embedded[row], contexts], axis=1)
-        expected = np.tanh(everything @ layer.readout.kernel.numpy() + layer.readout.bias.numpy())
-        np.testing.assert_allclose(readouts[row], expected, rtol=1e-9, atol=1e-12)
+    expected = textbook_readouts(layer, embedded, states, backward, heads)
+    np.testing.assert_allclose(readouts, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_dropout_stands_where_the_equations_have_it(random):
+    """On what enters a layer from below and on what leaves it, not on the contexts nor on the residual."""
+    layer = decoder(random, "recurrent", 3)
+    memory, states, backward = memory_of(layer, random)
+    embedded = random.normal(size=(B, T, E))
+    layer.drop = lambda values, training: values * (3 if training else 1)  # a dropout that can be foretold
+
+    readouts = layer(embedded, memory, training=True)
+
+    expected = textbook_readouts(layer, embedded, states, backward, drop=lambda values: 3 * values)
+    np.testing.assert_allclose(readouts, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])

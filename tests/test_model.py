@@ -355,6 +355,16 @@ def test_the_configuration_remembers_every_setting():
     assert copy.dtype_policy.name == copy.decoder.flow.attention.dtype_policy.name == "mixed_bfloat16"
 
 
+@pytest.mark.parametrize("use_cudnn", [False, "auto"])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_lstm_hears_whether_to_use_cudnn(flow, use_cudnn):
+    """An exported graph must hold none of cuDNN's operations: they run on a GPU only."""
+    model = build(settings(flow=flow), V, V, use_cudnn=use_cudnn)
+    lstms = [lstm for layer in model.encoder.layers for lstm in (layer.forward_layer, layer.backward_layer)]
+    lstms += [*model.decoder.layers, *([model.decoder.flow.lstm] if flow == "parallel" else [])]
+    assert [lstm.use_cudnn for lstm in lstms] == [use_cudnn] * (5 if flow == "recurrent" else 6)
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's variables with numpy 2
 def test_a_saved_model_loads_as_it_was(tmp_path, model):
     model.save(tmp_path / "model.keras")
