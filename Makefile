@@ -74,7 +74,7 @@ demo:  ## train the demo translator on the CPU, score it, export it and translat
 train: $(RUN)/.trained  ## RECIPE=recipes/x.yaml, or SOURCE=a.en TARGET=a.de: train, or go on where it stopped [RUN= SET=]
 	@echo "$(RUN) is trained. Next: make evaluate RECIPE=$(RECIPE)"
 
-evaluate: $(RUN)/evaluation.json  ## RECIPE=: BLEU and chrF on the test text
+evaluate: $(RUN)/evaluation.txt  ## RECIPE=: BLEU and chrF on the test text
 	@cat $<
 
 translate: $(OUT)  ## RECIPE= IN=text.en OUT=text.de: translate a file
@@ -131,8 +131,8 @@ $(RUN)/.trained: $(RECIPE) | $(INSTALLED)
 	$(NMT) train $(RECIPE) --run $(RUN) $(addprefix --set ,$(SET))
 	@touch $@
 
-$(RUN)/evaluation.json: $(RUN)/.trained
-	$(NMT) evaluate $(RUN)
+$(RUN)/evaluation.txt: $(RUN)/.trained
+	$(NMT) evaluate $(RUN) > $@
 
 $(OUT): $(IN) $(RUN)/.trained
 	$(NMT) translate $(RUN) $(IN) -o $@

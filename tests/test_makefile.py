@@ -30,7 +30,7 @@ test ! -e "fail-$1" || exit 2
 case "$1" in
     new) echo "data: {train: {source: $2, target: $3}}" ;;
     train) mkdir -p "$4" ;;
-    evaluate) echo "the scores" > "$2/evaluation.json" ;;
+    evaluate) echo "the scores" ;;
     translate) echo "the translation" > "$5" ;;
     export) mkdir -p "$5" && touch "$5/README.md" ;;
 esac
@@ -127,12 +127,20 @@ def test_the_demo_trains_scores_and_exports_once_and_translates_every_time(clone
         "nmt export runs/demo --to savedmodel exports/demo",
     ]
     assert clone.calls("demo") == []
+    assert clone.make("demo").stdout.splitlines()[0] == "the scores", "they are shown again, not computed again"
     called = (clone.directory / "calls").read_text(encoding="utf-8")
     assert "tf.saved_model.load" in called
     assert "exports/demo/text" in called
     assert clone.calls("demo", "UPDATES=7")[0] == (
         "nmt train recipes/demo.yaml --run runs/demo-7 --set training.updates=7"
     )
+
+
+def test_a_failed_evaluation_leaves_no_scores(clone):
+    clone.write("fail-evaluate", "")
+    assert clone.make("evaluate", "RECIPE=recipes/demo.yaml").returncode != 0
+    (clone.directory / "fail-evaluate").unlink()
+    assert clone.calls("evaluate", "RECIPE=recipes/demo.yaml") == ["nmt evaluate runs/demo"]
 
 
 def test_an_interrupted_training_goes_on_at_the_next_command(clone):

@@ -200,6 +200,12 @@ def test_the_reference_is_yaml_that_names_every_field_with_its_default():
     assert "source_language:  # required" in text
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_reference_of_a_recipe_is_the_same_recipe(path):
+    found = recipe.read(path)
+    assert recipe.parse(yaml.safe_load(recipe.reference(found)), "reference") == found
+
+
 def test_a_recipe_is_refused_without_a_heavy_import():
     heavy = "{'keras', 'tensorflow', 'jax', 'numpy'}"
     program = f"import sys, nmt.recipe; sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
