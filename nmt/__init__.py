@@ -1,1 +1,41 @@
-"""LSTM machine translation with Keras 3."""
+"""LSTM machine translation with Keras 3: from two text files to a scored, exported translator.
+
+    import nmt
+
+    translator = nmt.load("runs/demo")
+    print(translator.translate(["The teacher helps the little girl."]))
+
+Words: source and target are the two languages, pieces the subwords of either; attention asks with a query, compares it
+with keys, and averages values into a context; memory is what the encoder hands to the decoder; hidden and cell are the
+state of an LSTM; a run is the directory of a training, a recipe the YAML file that it is made from.
+
+Letters of shapes: B batch, S source length, T target length, K beam, V pieces, E embedding, H units, A attention
+units, N heads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nmt.translator import Translator
+
+__all__ = ["load"]
+
+
+def load(directory: str | Path, settings: tuple[str, ...] = ()) -> Translator:
+    """The trained run in ``directory``, ready to translate.
+
+    Args:
+        directory: of a training, for example ``runs/demo``.
+        settings: changes of its recipe's search, evaluation or device: ``("search.beam_size=1", "device.kind=cpu")``.
+
+    Raises:
+        ValueError: no run is there, it has no weights yet, a setting is wrong, or its device is not there; the message
+            says which, and what to do.
+    """
+    from nmt.run import Run
+    from nmt.translator import Translator
+
+    return Translator(Run.find(directory, settings))

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nmt.recipe import Device
@@ -45,7 +47,7 @@ def prepare(device: Device) -> str:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
     _keep_freed_memory()
     threads = device.threads or os.cpu_count() or 1
-    name = _prepare_tensorflow(device, threads) if device.backend == "tensorflow" else _prepare_jax(device, threads)
+    name = _prepare_tensorflow(device) if device.backend == "tensorflow" else _prepare_jax(device, threads)
 
     import keras
 
@@ -76,26 +78,49 @@ def compiled(model: keras.Model, function: Callable[..., Any]) -> Callable[..., 
     return lambda *arguments: pure([variable.value for variable in model.variables], *arguments)
 
 
-def _prepare_tensorflow(device: Device, threads: int) -> str:
-    import tensorflow as tf
+def _prepare_tensorflow(device: Device) -> str:
+    with _quiet_unless_it_fails():
+        import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU") if device.kind != "cpu" else []
     _want_gpu(device, len(gpus))
-    if not tf.executing_eagerly() or tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
-            for gpu in gpus:
-                tf.config.experimental.set_memory_growth(gpu, device.memory_growth)
-        except RuntimeError as error:
-            raise DeviceError(
-                f"device.threads: {device.threads}: TensorFlow is already running in this process with "
-                f"{tf.config.threading.get_intra_op_parallelism_threads()} threads; start a new process"
-            ) from error
+    try:  # to ask for what is set already is allowed at any time
+        if device.threads and tf.config.threading.get_intra_op_parallelism_threads() != device.threads:
+            tf.config.threading.set_intra_op_parallelism_threads(device.threads)
+            tf.config.threading.set_inter_op_parallelism_threads(device.threads)
+        for gpu in gpus if device.memory_growth else []:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"device.threads: {device.threads}, device.memory_growth: {device.memory_growth}: TensorFlow is already "
+            "running in this process with other settings; start a new process, or leave these at 0 and false"
+        ) from error
     tf.config.experimental.enable_op_determinism()
     if not gpus:
         return "cpu"
     return ", ".join(str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in gpus)
+
+
+@contextlib.contextmanager
+def _quiet_unless_it_fails() -> Iterator[None]:
+    """Hold back standard error, C++'s included, and show it where an exception is raised.
+
+    TensorFlow's libraries write there while they are loaded, before any setting of theirs is read.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _prepare_jax(device: Device, threads: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
@@ -12,10 +12,12 @@ from nmt import score, translation
 from nmt.batches import BatchPlan, Position
 from nmt.corpus import Corpus
 from nmt.engines import Engine
-from nmt.engines.keras_engine import KerasEngine
 from nmt.pieces import Pieces
 from nmt.recipe import Evaluation, Search
 from nmt.score import Score
+
+if TYPE_CHECKING:
+    from nmt.engines.keras_engine import KerasEngine
 
 GREEDY = Search(beam_size=1)
 
@@ -26,6 +28,9 @@ class Sample(NamedTuple):
     source: str
     reference: str
     translation: str
+
+    def __str__(self) -> str:
+        return f"source     {self.source}\nreference  {self.reference}\nmodel      {self.translation}\n"
 
 
 class Validation(NamedTuple):
@@ -47,6 +52,7 @@ class TestResult(NamedTuple):
 
     scores: list[Score]
     translations: list[str]
+    samples: list[Sample]
 
 
 def tokenizer(tokenized: bool) -> str:
@@ -77,9 +83,7 @@ def validate(
         lowercase=settings.lowercase,
         bootstrap=0,
     )
-    step = max(1, len(development) // max(1, settings.samples))
-    shown = range(0, len(development), step)[: settings.samples]
-    samples = [Sample(development.source[i], development.target[i], hypotheses[i]) for i in shown]
+    samples = _samples(development, hypotheses, settings.samples)
     return Validation(loss / tokens, correct / tokens, bleu, samples)
 
 
@@ -101,7 +105,14 @@ def test(
         bootstrap=evaluation.bootstrap,
     )
     chrf = score.chrf(hypotheses, corpus.target, lowercase=evaluation.lowercase, bootstrap=evaluation.bootstrap)
-    return TestResult([bleu, chrf], hypotheses)
+    return TestResult([bleu, chrf], hypotheses, _samples(corpus, hypotheses, evaluation.samples))
+
+
+def _samples(corpus: Corpus, hypotheses: Sequence[str], count: int) -> list[Sample]:
+    """``count`` sentences at even distances."""
+    step = max(1, len(corpus) // max(1, count))
+    shown = range(0, len(corpus), step)[:count]
+    return [Sample(corpus.source[i], corpus.target[i], hypotheses[i]) for i in shown]
 
 
 def _translate(

@@ -6,13 +6,17 @@ text ─▶ corpus ─▶ pieces ─▶ batches ─▶ model ─▶ search ─�
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nmt import batches, catalogue, corpus, devices, pieces
+from nmt import batches, catalogue, corpus, devices, evaluation, pieces, score
 from nmt.corpus import Corpus, CorpusError
+from nmt.evaluation import TestResult
 from nmt.recipe import Data, Files, Recipe
 from nmt.run import Run, RunError, assign_weights
+from nmt.score import Comparison
 
 if TYPE_CHECKING:
     from nmt.model import TranslationModel
@@ -64,10 +68,10 @@ def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
         ValueError: text, recipe, device or directory cannot be used; the message says what to do.
     """
     texts = read_texts(recipe.data)
+    device = devices.prepare(recipe.device)  # before the directory: a recipe that cannot run here leaves none
     run = Run.open(directory, recipe)
-    with run.lock():
+    with run.lock(), run.logged():
         _check_corpus(run, texts)
-        device = devices.prepare(recipe.device)
         logger.info("%s", device)
         source_pieces, target_pieces = _train_pieces(run, texts.train)
         plan = _plan(
@@ -80,7 +84,7 @@ def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
             )
         development_plan = _plan(run, texts.development, source_pieces, target_pieces, recipe.training.batch_tokens)
 
-        from nmt import evaluation, model, training
+        from nmt import model, training
         from nmt.engines.keras_engine import KerasEngine
 
         translator = model.build(
@@ -107,7 +111,11 @@ def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
 
 
 def load_model(run: Run) -> TranslationModel:
-    """The trained model of ``run``, with the weights that translate."""
+    """The trained model of ``run``, with the weights that translate.
+
+    Raises:
+        ValueError: there are no weights yet, they are damaged, or the recipe's device is not there.
+    """
     weights = run.load_best()
     logger.info("%s", devices.prepare(run.recipe.device))
 
@@ -117,6 +125,99 @@ def load_model(run: Run) -> TranslationModel:
     translator = model.build(run.recipe.model, source_pieces.size, target_pieces.size)
     assign_weights(translator.trainable_variables, weights, run.path("best.npz"))
     return translator
+
+
+def read_held_out(run: Run, part: Literal["development", "test"]) -> Corpus:
+    """The development or test text of ``run``, the same as when it was trained.
+
+    Raises:
+        CorpusError: the recipe names none, or it can no longer be read.
+        RunError: it is another text now.
+    """
+    data = run.recipe.data
+    setting = data.development if part == "development" else data.test
+    if setting is None:
+        raise CorpusError(f"the recipe of {run.directory} has no {part} text (data.{part}); name two files to score")
+    text = _read(data, setting) if isinstance(setting, Files) else getattr(read_texts(data), part)
+    known = (run.read_json("corpus.json") or {}).get(part)
+    if known != _fingerprint(text):
+        raise RunError(
+            f"the {part} text is no longer what {run.directory} was trained beside: {len(text)} pairs, expected the "
+            f"{known['pairs'] if known else 'unknown'} pairs whose checksum is in corpus.json; restore it, or name two "
+            "files to score"
+        )
+    return text
+
+
+def evaluate(run: Run, text: Corpus, name: str = "test") -> TestResult:
+    """Translate ``text`` as the recipe of ``run`` says, score it, and keep both in the run.
+
+    The test text's are kept as evaluation.json and translations.tsv, others' as evaluation-<name>.json and
+    translations-<name>.tsv. A row of the TSV file is source, reference, translation.
+
+    Raises:
+        ValueError: the run cannot translate yet, as ``load_model``.
+    """
+    model = load_model(run)
+
+    from nmt.engines.keras_engine import KerasEngine
+
+    recipe = run.recipe
+    result = evaluation.test(
+        KerasEngine(model), run.pieces(), text, recipe.search, recipe.evaluation, recipe.data.tokenized
+    )
+    ending = "" if name == "test" else f"-{name}"
+    rows = zip(text.source, text.target, result.translations, strict=True)
+    run.write(f"translations{ending}.tsv", "".join("\t".join(row) + "\n" for row in rows).encode())
+    run.write_json(
+        f"evaluation{ending}.json",
+        {
+            "text": {"name": name, **_fingerprint(text)},
+            "search": recipe.search.model_dump(),
+            "scores": [asdict(found) for found in result.scores],
+        },
+    )
+    return result
+
+
+def compare(runs: Sequence[Run]) -> list[Comparison]:
+    """Paired bootstrap of the kept translations of the test text, of every run against the first.
+
+    Raises:
+        RunError: a run has none yet, or they are of different texts or scored by different rules.
+        ValueError: fewer than two runs.
+    """
+    kept = [_read_translations(run) for run in runs]
+    first, text = runs[0], kept[0][0]
+    rules = (first.recipe.data.tokenized, first.recipe.evaluation.lowercase)
+    for run, (other, _) in zip(runs, kept, strict=True):
+        if other.checksum() != text.checksum():
+            raise RunError(
+                f"{first.directory} and {run.directory} translated different test texts ({len(text)} and {len(other)} "
+                "pairs), so their scores say nothing about each other; compare runs of recipes with the same data.test"
+            )
+        found = (run.recipe.data.tokenized, run.recipe.evaluation.lowercase)
+        if found != rules:
+            raise RunError(
+                f"{first.directory} and {run.directory} are scored by different rules (data.tokenized, "
+                f"evaluation.lowercase): {rules} and {found}"
+            )
+    return score.compare(
+        text.target,
+        {str(run.directory): translations for run, (_, translations) in zip(runs, kept, strict=True)},
+        tokenize=evaluation.tokenizer(first.recipe.data.tokenized),
+        lowercase=first.recipe.evaluation.lowercase,
+        bootstrap=first.recipe.evaluation.bootstrap,
+    )
+
+
+def _read_translations(run: Run) -> tuple[Corpus, list[str]]:
+    """The test text of ``run`` and its translations, as ``evaluate`` kept them."""
+    path = run.path("translations.tsv")
+    if not path.is_file():
+        raise RunError(f"{run.directory} has not translated its test text yet; first run: nmt evaluate {run.directory}")
+    rows = [line.split("\t", 2) for line in corpus.read_lines(path)]
+    return Corpus([row[0] for row in rows], [row[1] for row in rows]), [row[2] for row in rows]
 
 
 def _read(data: Data, files: Files) -> Corpus:
@@ -130,11 +231,7 @@ def _read(data: Data, files: Files) -> Corpus:
 
 def _check_corpus(run: Run, texts: Texts) -> None:
     """Refuse to go on with another text than the run was begun with."""
-    found = {
-        name: {"pairs": len(text), "sha256": text.checksum()}
-        for name, text in texts._asdict().items()
-        if text is not None
-    }
+    found = {name: _fingerprint(text) for name, text in texts._asdict().items() if text is not None}
     known = run.read_json("corpus.json")
     if known is None:
         run.write_json("corpus.json", found)
@@ -145,6 +242,10 @@ def _check_corpus(run: Run, texts: Texts) -> None:
             f"the {' and '.join(sorted(changed))} text is no longer what {run.directory} was trained on "
             "(corpus.json has the counts and checksums); restore it, or train into a new directory with --run"
         )
+
+
+def _fingerprint(text: Corpus) -> dict[str, int | str]:
+    return {"pairs": len(text), "sha256": text.checksum()}
 
 
 def _train_pieces(run: Run, text: Corpus) -> tuple[pieces.Pieces, pieces.Pieces]:

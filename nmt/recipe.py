@@ -7,6 +7,7 @@ wrong type and an impossible value before any heavy import, and says where, what
 from __future__ import annotations
 
 import difflib
+import math
 import types
 import typing
 from pathlib import Path
@@ -307,25 +308,28 @@ def changed_keys(old: Recipe, new: Recipe) -> list[str]:
     return [f"{key}: {before.get(key)} → {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
 
 
-def reference() -> str:
-    """Every key with its meaning and default, as commented YAML."""
-    return "\n".join(_document(Recipe, indent=0))
+def reference(recipe: Recipe | None = None) -> str:
+    """Every key with its meaning and its default, or its value in ``recipe``, as commented YAML."""
+    return "\n".join(_document(Recipe, recipe, indent=0))
 
 
-def _document(section: type[BaseModel], indent: int) -> list[str]:
+def _document(section: type[BaseModel], values: BaseModel | None, indent: int) -> list[str]:
     lines = []
     margin = "  " * indent
     for name, field in section.model_fields.items():
         inner = next((kind for kind in _kinds(field.annotation) if issubclass(kind, Section)), None)
         for line in (field.description or (inner.__doc__ if inner else "") or "").splitlines():
             lines.append(f"{margin}# {line.strip()}")
-        if inner is not None:
+        value = getattr(values, name, None)
+        if inner is not None and (values is None or isinstance(value, Section)):
             lines.append(f"{margin}{name}:")
-            lines += _document(inner, indent + 1)
+            lines += _document(inner, value, indent + 1)
+        elif values is None and field.is_required():
+            lines.append(f"{margin}{name}:  # required")
         else:
-            required = field.is_required()
-            default = "" if required else yaml.safe_dump(field.default).splitlines()[0]
-            lines.append(f"{margin}{name}: {default}".rstrip() + ("  # required" if required else ""))
+            shown = field.default if values is None else value
+            text = yaml.safe_dump(shown, allow_unicode=True, width=math.inf).splitlines()[0]
+            lines.append(f"{margin}{name}: {text}")
     return lines
 
 

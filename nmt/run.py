@@ -12,6 +12,7 @@
     tensorboard/         curves
     train.log
     evaluation.json      scores on the test text
+    translations.tsv     its source, reference and translation
 
 Every file is written beside its place, flushed to disk and renamed into it, so that a file is whole or not there.
 """
@@ -59,17 +60,24 @@ class Run:
         self.recipe = recipe
 
     @classmethod
-    def find(cls, directory: str | Path) -> Run:
-        """The run in ``directory``.
+    def find(cls, directory: str | Path, settings: tuple[str, ...] = ()) -> Run:
+        """The run in ``directory``, its recipe changed by ``settings`` (``section.key=value``, as ``recipe.read``).
 
         Raises:
-            RunError: there is none, or another program made this directory.
+            RunError: there is none, another program made this directory, or a setting is one of training.
+            RecipeError: a setting that no recipe has.
         """
         directory = Path(directory)
+        for setting in settings:
+            if setting.partition(".")[0] not in ("search", "evaluation", "device"):
+                raise RunError(
+                    f"--set {setting}: of a trained run only search, evaluation and device can be changed; "
+                    "for anything else train a new one: nmt train RECIPE --set … --run …"
+                )
         if not (directory / "recipe.yaml").is_file():
             what = "holds no recipe.yaml, so it is no run" if directory.is_dir() else "is no directory"
             raise RunError(f"{directory} {what}; expected the directory of a training, for example runs/demo")
-        return cls(directory, recipes.read(directory / "recipe.yaml"))
+        return cls(directory, recipes.read(directory / "recipe.yaml", settings))
 
     @classmethod
     def open(cls, directory: str | Path, recipe: Recipe) -> Run:
@@ -146,6 +154,18 @@ class Run:
             except BlockingIOError:
                 raise RunError(f"another process is training in {self.directory}; wait for it or stop it") from None
             yield
+
+    @contextlib.contextmanager
+    def logged(self) -> Iterator[None]:
+        """Append to train.log whatever is logged meanwhile."""
+        handler = logging.FileHandler(self.path("train.log"), encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
 
     # Pieces
 

@@ -135,9 +135,16 @@ def _bleu(tokenize: str, lowercase: bool) -> "BLEU":
 
 
 def _chrf(lowercase: bool) -> "CHRF":
-    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.chrf import CHRF, CHRFScore
 
-    return CHRF(lowercase=lowercase)
+    class Floats(CHRF):
+        """sacreBLEU's own gives numpy's float32 for some resamples and 0.0 for others, and fails to average them."""
+
+        def _compute_score_from_stats(self, stats: list[Any]) -> CHRFScore:
+            counts: list[Any] = [float(count) for count in stats]
+            return super()._compute_score_from_stats(counts)
+
+    return Floats(lowercase=lowercase)
 
 
 def _score(metric: "BLEU | CHRF", hypotheses: Sequence[str], references: Sequence[str], bootstrap: int) -> Score:

@@ -231,9 +231,7 @@ class _Loop(keras.callbacks.Callback):
             found.bleu,
             " (best so far)" if better else "",
         )
-        lines = [
-            f"source     {s.source}\nreference  {s.reference}\nmodel      {s.translation}\n" for s in found.samples
-        ]
+        lines = [str(sample) for sample in found.samples]
         for line in lines:
             logger.info("sample\n%s", line)
         self.run.write(f"samples/{update:09d}.txt", "\n".join(lines).encode())

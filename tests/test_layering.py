@@ -34,7 +34,10 @@ ROOMS = {
     "evaluation": "recipe corpus score pieces batches engines translation",
     "training": "recipe batches model optimizer curve run evaluation",
     "export": "symbols recipe pieces search model",
-    "experiment": "recipe corpus catalogue pieces batches model devices run engines evaluation training",
+    "experiment": "recipe corpus catalogue score pieces batches model devices run engines evaluation training",
+    "draft": "recipe corpus experiment",
+    "translator": "recipe pieces search engines translation run experiment",
+    "cli": "recipe corpus score export run evaluation experiment draft translator",
 }
 
 # Keras is what these rooms are about; everywhere else a framework is imported where it is needed, inside a function, so
@@ -60,7 +63,22 @@ INSIDE_FUNCTIONS = {
     "sacrebleu": {"score"},
 }
 # What a command needs before it knows that its arguments are right; none of them may bring a framework along.
-LIGHT = {"recipe", "corpus", "catalogue", "score", "pieces", "batches", "search", "run", "translation", "experiment"}
+LIGHT = {
+    "recipe",
+    "corpus",
+    "catalogue",
+    "score",
+    "pieces",
+    "batches",
+    "search",
+    "run",
+    "translation",
+    "evaluation",
+    "experiment",
+    "draft",
+    "translator",
+    "cli",
+}
 
 
 class Import(NamedTuple):

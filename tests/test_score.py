@@ -122,6 +122,13 @@ def test_comparison_finds_no_difference_between_like_systems():
     assert other.chrf_p_value > 0.05
 
 
+def test_an_interval_of_translations_that_hardly_match():
+    # Most resamples miss the one line with a match and score exactly 0.
+    hypotheses, references = ["ab", *["xx"] * 9], ["ab", *["yy"] * 9]
+    score = chrf(hypotheses, references, bootstrap=50)
+    assert score.low < score.value < score.high
+
+
 def test_same_input_gives_the_same_interval():
     assert bleu(POOR, REFERENCES, bootstrap=50) == bleu(POOR, REFERENCES, bootstrap=50)
 

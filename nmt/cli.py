@@ -1,0 +1,432 @@
+"""The command line: every command is a few lines that call the package.
+
+What a user did wrong ends in one line on standard error and exit code 2; anything else is a bug and keeps its
+traceback. Only results go to standard output. Heavy imports stand inside the commands, behind what can be refused
+without them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import itertools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+logger = logging.getLogger("nmt")
+
+# Lines that `nmt translate` reads before it writes: enough to sort by length, few enough for an endless stream.
+CHUNK = 1000
+
+
+class CommandError(click.ClickException):
+    """What the user can mend."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"error: {self.message}", file=file, err=True)
+
+
+class _Commands(click.Group):
+    """The group of commands; turns the package's errors into messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of use
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+        except ValueError as error:
+            if not _raised_here(error):
+                raise
+            raise CommandError(str(error)) from error
+
+
+def _raised_here(error: ValueError) -> bool:
+    """Whether the package itself raised ``error``, for the user: a library's ValueError is a bug of ours."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("nmt.")
+
+
+class _Terminal(logging.Handler):
+    """Writes records to standard error, above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+class _Formatter(logging.Formatter):
+    """``HH:MM:SS message``; what is unusual says so."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        if record.levelno >= logging.WARNING:
+            record.message = f"{record.levelname.lower()}: {record.message}"
+        return super().formatMessage(record)
+
+
+@contextlib.contextmanager
+def _logging() -> Iterator[None]:
+    handler = _Terminal()
+    handler.setFormatter(_Formatter())
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # TensorFlow's absl gives the root logger a handler of its own
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+@click.group(cls=_Commands, invoke_without_command=True)
+@click.version_option(package_name="nmt")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Train, score, use and export LSTM translation models.
+
+    \b
+    nmt new corpus.en corpus.de > recipes/mine.yaml
+    nmt train recipes/mine.yaml
+    nmt evaluate runs/mine
+    nmt translate runs/mine < text.en > text.de
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+    else:
+        context.with_resource(_logging())
+
+
+def main() -> None:
+    """The ``nmt`` command."""
+    commands(prog_name="nmt")
+
+
+_SET = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe; may be repeated."
+)
+
+
+def _with_search(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that searches for translations."""
+    beam = click.option("--beam", type=int, metavar="N", help="Beam size instead of the recipe's; 1 is greedy.")
+    penalty = click.option("--length-penalty", type=float, metavar="X", help="Length penalty instead of the recipe's.")
+    only = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a setting of search, evaluation or device; may be repeated.",
+    )
+    return beam(penalty(only(command)))
+
+
+def _all_settings(settings: tuple[str, ...], beam: int | None, length_penalty: float | None) -> tuple[str, ...]:
+    if beam is not None:
+        settings += (f"search.beam_size={beam}",)
+    if length_penalty is not None:
+        settings += (f"search.length_penalty={length_penalty}",)
+    return settings
+
+
+def _print(text: str) -> None:
+    """Write to standard output in UTF-8, as recipes and text are, whatever the locale."""
+    click.echo(text.encode())
+
+
+@commands.command()
+@click.argument("source")
+@click.argument("target", required=False)
+@click.option("--source-language", metavar="CODE", help="Where the file name does not tell, for example en.")
+@click.option("--target-language", metavar="CODE", help="The same of the target.")
+def new(source: str, target: str | None, source_language: str | None, target_language: str | None) -> None:
+    """Write a recipe for your own text.
+
+    SOURCE and TARGET are files whose line i translates line i of the other; or SOURCE is one TSV file. The sizes suit
+    the amount of text, development and test pairs are held out of it, and the reasons are told.
+
+    \b
+    nmt new corpus.en corpus.de > recipes/mine.yaml
+    """
+    from nmt import draft
+
+    drafted = draft.draft(source, target, source_language, target_language)
+    for reason in drafted.reasons:
+        logger.info("%s", reason)
+    _print(str(drafted))
+
+
+@commands.command()
+@click.argument("recipe", type=click.Path())
+@_SET
+@click.option("--run", "directory", metavar="DIRECTORY", help="Where to train; runs/<recipe name> if not said.")
+@click.pass_context
+def train(context: click.Context, recipe: str, settings: tuple[str, ...], directory: str | None) -> None:
+    """Train the model of a RECIPE, or go on where it stopped.
+
+    Ctrl-C stops after the update at hand, with everything saved.
+
+    \b
+    nmt train recipes/mine.yaml --set training.seed=2 --run runs/second
+    """
+    from nmt import recipe as recipes
+
+    wanted = recipes.read(recipe, settings)
+
+    from nmt import experiment
+
+    run, progress = experiment.train(wanted, directory or Path("runs") / Path(recipe).stem)
+    if not progress.finished:
+        logger.info("stopped; the same command goes on from here")
+        context.exit(130)
+    logger.info("%s is finished: %s", run.directory, progress.finished)
+    logger.info("next: nmt evaluate %s", run.directory)
+    logger.info("  or: nmt translate %s < text.%s", run.directory, wanted.data.source_language)
+
+
+@commands.command()
+@click.argument("directory", metavar="RUN")
+@click.option("--development", is_flag=True, help="Score the development text instead of the test text.")
+@click.option("--source", metavar="FILE", help="Score other text: this is its source …")
+@click.option("--reference", metavar="FILE", help="… and this its translation.")
+@_with_search
+def evaluate(directory: str, development: bool, source: str | None, reference: str | None, **search: Any) -> None:
+    """Score a RUN on its test text: BLEU and chrF.
+
+    Each comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept in the run, as
+    evaluation.json and translations.tsv.
+
+    \b
+    nmt evaluate runs/mine
+    nmt evaluate runs/mine --beam 1
+    nmt evaluate runs/mine --source news.en --reference news.de
+    """
+    if (source is None) != (reference is None) or (source is not None and development):
+        raise click.UsageError("give --development, or both --source and --reference, or none of them")
+
+    from nmt import corpus, experiment
+    from nmt.run import Run
+
+    run = Run.find(directory, _all_settings(**search))
+    if source is not None and reference is not None:
+        name = Path(source).stem
+        text = corpus.clean(corpus.read_parallel(source, reference))
+    else:
+        name = "development" if development else "test"
+        text = experiment.read_held_out(run, "development" if development else "test")
+    result = experiment.evaluate(run, text, name)
+    for sample in result.samples:
+        logger.info("sample\n%s", sample)
+    for found in result.scores:
+        _print(str(found))
+
+
+@commands.command()
+@click.argument("directory", metavar="RUN")
+@click.argument("source", metavar="[FILE]", default="-")
+@click.option("-o", "--output", metavar="FILE", help="Write here, whole or not at all, instead of to standard output.")
+@click.option("--scores", is_flag=True, help="Write the score and a tab before each translation.")
+@_with_search
+def translate(directory: str, source: str, output: str | None, scores: bool, **search: Any) -> None:
+    """Translate with a RUN: one line in, one line out.
+
+    Lines of standard input, or of FILE (plain or .gz/.bz2/.xz), end at a newline only; bytes that are no UTF-8 are
+    replaced and counted. A blank line stays blank.
+
+    \b
+    nmt translate runs/mine < text.en > text.de
+    nmt translate runs/mine text.en -o text.de
+    """
+    from nmt.run import Run
+
+    run = Run.find(directory, _all_settings(**search))
+    with _reading(source) as stream, _writing(output) as out:
+        from tqdm import tqdm
+
+        from nmt.translator import Translator
+
+        translator = Translator(run)
+        interactive = stream.isatty()
+        if interactive:
+            logger.info("type a line and Enter; Ctrl-D ends")
+        lines = _Lines(stream)
+        shown = interactive or (output is None and sys.stdout.isatty())
+        with tqdm(unit="line", desc="translating", leave=False, disable=shown or None) as bar:
+            while chunk := list(itertools.islice(lines, 1 if interactive else CHUNK)):
+                for found in translator.translate_scored(chunk, bar.update):
+                    line = f"{found.score:.4f}\t{found.text}\n" if scores else f"{found.text}\n"
+                    out.write(line.encode())
+                out.flush()
+    if lines.invalid:
+        logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", lines.invalid)
+
+
+class _Lines(Iterator[str]):
+    """The lines of a byte stream, ended by a newline and by nothing else."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.first = True
+        self.invalid = 0  # lines with bytes that were replaced
+
+    def __next__(self) -> str:
+        raw = self.stream.readline()
+        if not raw:
+            raise StopIteration
+        if self.first:
+            raw, self.first = raw.removeprefix(codecs.BOM_UTF8), False
+        raw = raw.removesuffix(b"\n").removesuffix(b"\r")
+        line = raw.decode(errors="replace")
+        self.invalid += line.encode() != raw
+        return line
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[IO[bytes]]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+
+    import bz2
+    import gzip
+    import lzma
+
+    from nmt import corpus
+
+    if not Path(name).is_file():
+        raise corpus.missing(Path(name))
+    opened: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    with opened.get(Path(name).suffix, open)(name, "rb") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _writing(name: str | None) -> Iterator[IO[bytes]]:
+    """Standard output, or a file that appears under its name when everything went well."""
+    if name is None:
+        yield sys.stdout.buffer
+        return
+    path = Path(name)
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a directory")
+        with beside.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.rename(path)
+    except OSError as error:
+        raise CommandError(f"{path} was not written: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@commands.command()
+@click.argument("hypotheses")
+@click.argument("reference")
+@click.option("--tokenize", metavar="NAME", default="13a", show_default=True, help="sacreBLEU's tokenizer of BLEU.")
+@click.option("--lowercase", is_flag=True, help="Compare without case.")
+def score(hypotheses: str, reference: str, tokenize: str, lowercase: bool) -> None:
+    """Score a file of translations: BLEU and chrF.
+
+    Line i of HYPOTHESES is scored against line i of REFERENCE. Each score comes with its 95 % interval and sacreBLEU's
+    signature.
+
+    \b
+    nmt score text.de reference.de
+    """
+    from nmt import corpus
+    from nmt import score as scores
+
+    translations, references = corpus.read_lines(hypotheses), corpus.read_lines(reference)
+    _print(str(scores.bleu(translations, references, tokenize=tokenize, lowercase=lowercase)))
+    _print(str(scores.chrf(translations, references, lowercase=lowercase)))
+
+
+@commands.command()
+@click.argument("directories", metavar="RUN RUN...", nargs=-1)
+def compare(directories: tuple[str, ...]) -> None:
+    """Tell whether runs differ by more than chance.
+
+    Paired bootstrap resampling of the kept translations of the same test text, each RUN against the first: p is the
+    chance of so large a difference where there is none, and below 0.05 counts as significant by custom. The runs must
+    have been evaluated.
+
+    \b
+    nmt compare runs/mine runs/second
+    """
+    from nmt import experiment
+    from nmt.run import Run
+
+    rows = experiment.compare([Run.find(directory) for directory in directories])
+    width = max(len("run"), *(len(row.system) for row in rows))
+    _print(f"{'run':<{width}}  {'BLEU [95 %]':<24} {'p':<8} {'chrF2 [95 %]':<24} p")
+    for row in rows:
+        cells = []
+        for found, p_value in ((row.bleu, row.bleu_p_value), (row.chrf, row.chrf_p_value)):
+            cells.append(f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]".ljust(24))
+            cells.append(("" if p_value is None else f"{p_value:.4f}").ljust(8))
+        _print(f"{row.system:<{width}}  {' '.join(cells)}".rstrip())
+    _print(f"{rows[0].bleu.name} {rows[0].bleu.signature}\n{rows[0].chrf.name} {rows[0].chrf.signature}")
+
+
+@commands.command()
+@click.argument("directory", metavar="RUN")
+@click.argument("destination", metavar="DIRECTORY")
+@click.option("--to", type=click.Choice(["savedmodel"]), required=True, help="The form.")
+@_with_search
+def export(directory: str, destination: str, to: str, **search: Any) -> None:
+    """Write the translator of a RUN as files that need no nmt.
+
+    DIRECTORY is made new. savedmodel: TensorFlow SavedModels, with pieces and search in the graph.
+
+    \b
+    nmt export runs/mine --to savedmodel exports/mine
+    """
+    from nmt import experiment
+    from nmt.run import Run
+
+    run = Run.find(directory, _all_settings(**search))
+    model = experiment.load_model(run)
+
+    from nmt.export import savedmodel
+
+    savedmodel.export(model, *run.pieces(), run.recipe.search, Path(destination))
+    logger.info("exported to %s; a client of it:", destination)
+    _print(
+        "import tensorflow as tf, tensorflow_text\n"
+        f'translate = tf.saved_model.load("{destination}/text").signatures["serving_default"]\n'
+        'print(translate(text=tf.constant(["One sentence."]))["translation"].numpy()[0].decode())'
+    )
+
+
+@commands.command()
+@click.argument("file", required=False)
+def recipe(file: str | None) -> None:
+    """Print a recipe with every default, or all settings.
+
+    Without FILE, every setting is printed with its meaning and default.
+
+    \b
+    nmt recipe recipes/mine.yaml
+    """
+    from nmt import recipe as recipes
+
+    _print(recipes.effective(recipes.read(file)).rstrip() if file else recipes.reference())

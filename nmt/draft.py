@@ -1,0 +1,207 @@
+"""A first recipe for somebody's own text: sizes that suit how much of it there is.
+
+Small text wants small models, few pieces, small batches and much dropout (Sennrich and Zhang, "Revisiting Low-Resource
+Neural Machine Translation", ACL 2019, arXiv:1905.11901). The sizes between 20,000 and 500,000 pairs are those of the
+recipes that come with the toolkit; the others are drawn out from them with that paper in mind.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from nmt import corpus, experiment
+from nmt.corpus import COMPRESSIONS, Corpus, CorpusError
+from nmt.recipe import Data, Dropout, Files, Model, Pieces, Recipe, Training, reference
+
+# Fewer cannot be split into something to learn from and something to judge by.
+FEWEST_PAIRS = 50
+# Below, a translator learns its text by heart; the recipe is written, and the user told.
+FEW_PAIRS = 10_000
+
+
+class _Size(NamedTuple):
+    """What suits a training text of up to ``pairs`` pairs."""
+
+    pairs: float
+    pieces: int
+    units: int  # of the embedding and, per direction, of the encoder; the decoder has twice as many
+    attention_units: int
+    embedding_dropout: float
+    encoder_output_dropout: float
+    readout_dropout: float
+    batch_tokens: int
+    epochs: int
+
+
+_SIZES = (
+    _Size(5_000, 1_000, 128, 128, 0.3, 0.5, 0.5, 500, 60),
+    _Size(20_000, 4_000, 256, 256, 0.3, 0.5, 0.5, 1_000, 40),
+    _Size(100_000, 8_000, 256, 512, 0.3, 0.4, 0.5, 2_000, 30),
+    _Size(500_000, 8_000, 256, 512, 0.2, 0.2, 0.2, 4_000, 30),
+    _Size(3_000_000, 16_000, 512, 512, 0.1, 0.1, 0.1, 8_000, 10),
+    _Size(math.inf, 32_000, 512, 512, 0.1, 0.1, 0.1, 16_000, 4),
+)
+
+
+class Draft(NamedTuple):
+    """A recipe and why it is as it is."""
+
+    recipe: Recipe
+    reasons: list[str]
+
+    def __str__(self) -> str:
+        """The recipe as commented YAML, under its reasons."""
+        return "\n".join([*(f"# {reason}" for reason in self.reasons), "", reference(self.recipe)])
+
+
+def draft(
+    source: str,
+    target: str | None = None,
+    source_language: str | None = None,
+    target_language: str | None = None,
+) -> Draft:
+    """The recipe for two aligned files, or for one TSV file where ``target`` is None.
+
+    The text is read and split as training will, so what training would refuse is refused here.
+
+    Raises:
+        CorpusError: a file is missing, cannot be read or does not fit its partner; there are too few pairs; or the
+            file names do not tell the languages.
+    """
+    files = Files(tsv=source) if target is None else Files(source=source, target=target)
+    languages = _languages(source, target, source_language, target_language)
+    pairs = len(corpus.read_lines(source))
+    if pairs < FEWEST_PAIRS:
+        raise CorpusError(
+            f"{source} has {pairs} pairs: too few to learn from and to judge by, {FEWEST_PAIRS} are the least and some "
+            "100,000 make a translator of everyday sentences"
+        )
+    held_out = _held_out(pairs)
+    data = Data(
+        source_language=languages[0],
+        target_language=languages[1],
+        train=files,
+        development=held_out,
+        test=held_out,
+    )
+    text = experiment.read_texts(data).train
+
+    size = next(size for size in _SIZES if len(text) <= size.pairs)
+    tokenized = _looks_tokenized(text)
+    joint = _shared_letters(text) >= 0.5
+    sides = ["".join((*text.source, *text.target))] if joint else ["".join(text.source), "".join(text.target)]
+    counts = [Counter(side) for side in sides]
+    coverage = 0.9995 if max(map(len, counts)) > size.pieces / 4 else 1.0
+    needed = max(_characters(count, coverage) for count in counts)
+    pieces = max(size.pieces, math.ceil(2 * needed / 1000) * 1000)
+    target_pieces = _estimated_pieces(text.target)
+    batch_tokens = min(size.batch_tokens, max(16, target_pieces // 20))
+    updates = max(1000, math.ceil(size.epochs * target_pieces / batch_tokens / 100) * 100)
+
+    recipe = Recipe(
+        data=data.model_copy(update={"tokenized": tokenized}),
+        pieces=Pieces(size=pieces, joint=joint, character_coverage=coverage),
+        model=Model(
+            embedding_units=size.units,
+            encoder_units=size.units,
+            decoder_units=2 * size.units,
+            attention_units=size.attention_units,
+            readout_units=size.units,
+            tying="three_way" if joint else "output",
+            dropout=Dropout(
+                embedding=size.embedding_dropout,
+                encoder_output=size.encoder_output_dropout,
+                readout=size.readout_dropout,
+            ),
+        ),
+        training=Training(
+            updates=updates,
+            batch_tokens=batch_tokens,
+            warmup_updates=min(1000, updates // 8),
+            weight_average=0.999 if updates >= 5000 else 0.99,
+            validate_every=updates // 20,
+        ),
+    )
+    reasons = [
+        f"{languages[0]} → {languages[1]}: {pairs:,} pairs in {source}" + (f" and {target}" if target else ""),
+        f"held out: {held_out:,} pairs for development and {held_out:,} for test, none of which shares a sentence with "
+        f"the {len(text):,} pairs that are left to train on",
+        f"model: {size.units} units, {2 * size.units} in the decoder, dropout up to {size.readout_dropout}, as suits "
+        + (f"up to {size.pairs:,} pairs" if size.pairs < math.inf else "millions of pairs"),
+        f"pieces: {pieces:,} for both languages together, which share their letters"
+        if joint
+        else f"pieces: {pieces:,} for each language, as they share few letters",
+        f"training: {updates:,} updates of {batch_tokens:,} target pieces, "
+        f"about {updates * batch_tokens / target_pieces:.0f} times through the text",
+    ]
+    if coverage < 1.0:
+        reasons.append("characters: so many that the rarest 0.05 % are spelt in bytes")
+    if tokenized:
+        reasons.append('tokenized: lines end in " .", so scores are computed, and signed, with tok:none')
+    if len(text) < FEW_PAIRS:
+        reasons.append(f"few pairs: below some {FEW_PAIRS:,} a translator learns its text by heart; bring more")
+    return Draft(recipe, reasons)
+
+
+def _languages(
+    source: str, target: str | None, source_language: str | None, target_language: str | None
+) -> tuple[str, str]:
+    """The languages as said, or as the endings ``.en`` and ``.de``, or ``.en-de.tsv``, say."""
+    if target is None:
+        found = re.search(r"(?:^|[._-])([a-z]{2,3})[_-]([a-z]{2,3})$", _stem(source))
+        guessed = [found[1], found[2]] if found else [None, None]
+    else:
+        endings = [re.search(r"[._-]([a-z]{2,3})$", _stem(name)) for name in (source, target)]
+        guessed = [ending[1] if ending else None for ending in endings]
+    languages = source_language or guessed[0], target_language or guessed[1]
+    for side, name, language in zip(("source", "target"), (source, target or source), languages, strict=True):
+        if language is None:
+            raise CorpusError(f"the name of {name} does not tell the {side} language; say it: --{side}-language xx")
+    return str(languages[0]), str(languages[1])
+
+
+def _stem(name: str) -> str:
+    """The file name without the endings that tell of its form."""
+    path = Path(name)
+    while path.suffix in (*COMPRESSIONS, ".txt", ".tsv"):
+        path = path.with_suffix("")
+    return path.name
+
+
+def _held_out(pairs: int) -> int:
+    """How many pairs development and test get each: 500 give BLEU an interval of some two points either way."""
+    if pairs >= 100_000:
+        return 1000
+    return 500 if pairs >= 10_000 else pairs // 20
+
+
+def _looks_tokenized(text: Corpus) -> bool:
+    """Plain text hardly ever ends in " .": a tenth of the lines is a sure sign (as in ``nmt.score``)."""
+    return sum(line.endswith(" .") for line in text.target) * 10 >= len(text)
+
+
+def _shared_letters(text: Corpus) -> float:
+    """How alike the letters of both sides are: 1 equally frequent, 0 none in common (English–German .9, –Russian 0)."""
+    source, target = (Counter(filter(str.isalpha, "".join(side).casefold())) for side in (text.source, text.target))
+    total = max(1, source.total()), max(1, target.total())
+    return sum(min(source[letter] / total[0], target[letter] / total[1]) for letter in source)
+
+
+def _characters(counts: Counter[str], coverage: float) -> int:
+    """How many different characters make up ``coverage`` of the text."""
+    wanted = coverage * counts.total()
+    for number, (_, count) in enumerate(counts.most_common(), start=1):
+        wanted -= count
+        if wanted <= 0:
+            return number
+    return len(counts)
+
+
+def _estimated_pieces(lines: list[str]) -> int:
+    """About how many pieces the text will have: 1.3 a word, or where words are not spaced one in 1.7 characters."""
+    words, characters = sum(len(line.split()) for line in lines), sum(map(len, lines))
+    return round(1.3 * words if characters < 15 * words else characters / 1.7)
