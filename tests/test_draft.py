@@ -1,0 +1,186 @@
+"""A recipe drafted from somebody's own text: what it decides, and what it refuses."""
+
+import gzip
+import random
+
+import pytest
+
+from nmt import draft, experiment, recipe
+from nmt.corpus import Corpus, CorpusError
+
+CONSONANTS, VOWELS = "bcdfghjklmnprstw", "aeiou"
+
+
+def sentences(count, seed=1, script=str, end="."):
+    """Different made-up sentences of 3 to 9 words."""
+    generator = random.Random(seed)
+
+    def word():
+        return "".join(generator.choice(letters) for letters in (CONSONANTS, VOWELS) * generator.randint(1, 3))
+
+    return [script(" ".join(word() for _ in range(generator.randint(3, 9)))) + end for _ in range(count)]
+
+
+def cyrillic(line):
+    return line.translate({ord(letter): chr(0x430 + i) for i, letter in enumerate(CONSONANTS + VOWELS)})
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Writes two aligned files and returns their names."""
+
+    def write(source, target, names=("mine.en", "mine.de")):
+        for name, lines in zip(names, (source, target), strict=True):
+            (tmp_path / name).write_text("".join(line + "\n" for line in lines), "utf-8")
+        return [str(tmp_path / name) for name in names]
+
+    return write
+
+
+def test_a_draft_is_a_recipe_that_reads_back(files, tmp_path):
+    names = files(sentences(200, 1), sentences(200, 2))
+    drafted = draft.draft(*names)
+    path = tmp_path / "mine.yaml"
+    path.write_text(str(drafted), "utf-8")
+    assert recipe.read(path) == drafted.recipe
+    data = drafted.recipe.data
+    assert (data.source_language, data.target_language) == ("en", "de")
+    assert (data.train.source, data.train.target) == tuple(names)
+    assert (data.development, data.test) == (10, 10)  # a twentieth each
+    texts = experiment.read_texts(data)
+    assert list(map(len, texts)) == [180, 10, 10]
+
+
+def test_every_setting_is_written_with_its_meaning(files):
+    text = str(draft.draft(*files(sentences(200, 1), sentences(200, 2))))
+    for line in recipe.reference().splitlines():
+        if line.lstrip().startswith("#"):
+            # The three forms of the held-out texts are gone: here they are numbers.
+            assert line in text or "source" in line or "target" in line or "tab-separated" in line
+
+
+def test_the_reasons_stand_above_the_recipe(files):
+    drafted = draft.draft(*files(sentences(200, 1), sentences(200, 2)))
+    assert any("180 pairs that are left to train on" in reason for reason in drafted.reasons)
+    assert any("below some 10,000" in reason for reason in drafted.reasons)
+    assert str(drafted).splitlines()[: len(drafted.reasons)] == [f"# {reason}" for reason in drafted.reasons]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "held_out"),
+    [(50, 2), (9_999, 499), (10_000, 500), (99_999, 500), (100_000, 1000), (5_000_000, 1000)],
+)
+def test_how_many_pairs_are_held_out(pairs, held_out):
+    assert draft._held_out(pairs) == held_out
+
+
+def test_more_text_gets_a_larger_model_and_less_dropout(files, monkeypatch):
+    small = draft.draft(*files(sentences(300, 1), sentences(300, 2)))
+
+    def many(data):
+        text = Corpus(["a b c d e f"] * 150_000, ["g h i j k l"] * 150_000)
+        return experiment.Texts(text, text, text)
+
+    monkeypatch.setattr(draft.experiment, "read_texts", many)
+    large = draft.draft(*files(sentences(300, 1), sentences(300, 2)))
+    assert (small.recipe.model.embedding_units, large.recipe.model.embedding_units) == (128, 256)
+    assert (small.recipe.pieces.size, large.recipe.pieces.size) == (1000, 8000)
+    assert small.recipe.model.dropout.readout > large.recipe.model.dropout.readout
+    # 150,000 lines of 6 words at 1.3 pieces, 30 times, in batches of 4,000
+    assert large.recipe.training.batch_tokens == 4000
+    assert large.recipe.training.updates == 8800
+    assert not any("below some" in reason for reason in large.reasons)
+
+
+def test_the_sizes_grow_with_the_text():
+    limits = [size.pairs for size in draft._SIZES]
+    assert limits == sorted(limits)
+    for smaller, larger in zip(draft._SIZES, draft._SIZES[1:], strict=False):
+        assert smaller.pieces <= larger.pieces
+        assert smaller.units <= larger.units
+        assert smaller.batch_tokens <= larger.batch_tokens
+        assert smaller.readout_dropout >= larger.readout_dropout
+
+
+def test_tiny_text_still_fills_batches(files):
+    drafted = draft.draft(*files(sentences(60, 1), sentences(60, 2)))
+    text = experiment.read_texts(drafted.recipe.data).train
+    words = sum(len(line.split()) for line in text.target)
+    assert drafted.recipe.training.batch_tokens < words / 10
+
+
+def test_languages_that_share_letters_share_pieces(files):
+    alike = draft.draft(*files(sentences(100, 1), sentences(100, 2))).recipe
+    assert alike.pieces.joint
+    assert alike.model.tying == "three_way"
+    other = draft.draft(*files(sentences(100, 1), sentences(100, 2, cyrillic), ("a.en", "a.ru"))).recipe
+    assert not other.pieces.joint
+    assert other.model.tying == "output"
+
+
+def test_a_script_without_blanks_and_with_many_characters(files):
+    generator = random.Random(3)
+    target = ["".join(chr(0x4E00 + generator.randrange(900)) for _ in range(20)) + "。" for _ in range(400)]
+    drafted = draft.draft(*files(sentences(400, 1), target, ("a.en", "a.ja"))).recipe
+    assert drafted.pieces.character_coverage == 0.9995
+    assert drafted.pieces.size >= 2 * len(set("".join(target)))  # so that pieces of several characters find room
+    assert draft._estimated_pieces(target) == round(400 * 21 / 1.7)
+
+
+def test_tokenized_text_is_said_to_be(files):
+    tokenized = draft.draft(*files(sentences(100, 1, end=" ."), sentences(100, 2, end=" .")))
+    assert tokenized.recipe.data.tokenized
+    assert any("tok:none" in reason for reason in tokenized.reasons)
+    assert not draft.draft(*files(sentences(100, 1), sentences(100, 2))).recipe.data.tokenized
+
+
+@pytest.mark.parametrize(
+    ("names", "languages"),
+    [
+        (("corpus.en", "corpus.de"), ("en", "de")),
+        (("train.tok.en.gz", "train.tok.de.gz"), ("en", "de")),
+        (("news_en.txt", "news_deu.txt"), ("en", "deu")),
+        (("europarl.de-en.en", "europarl.de-en.de"), ("en", "de")),
+    ],
+)
+def test_languages_are_guessed_from_two_names(names, languages):
+    assert draft._languages(*names, None, None) == languages
+
+
+def test_languages_are_guessed_from_a_tsv_or_said():
+    assert draft._languages("data/tatoeba.en-de.tsv", None, None, None) == ("en", "de")
+    assert draft._languages("pairs.tsv", None, "en", "de") == ("en", "de")
+    assert draft._languages("a.en", "a.de", None, "gsw") == ("en", "gsw")
+
+
+def test_languages_that_no_name_tells_are_asked_for():
+    with pytest.raises(CorpusError, match=r"left.txt does not tell the source language; say it: --source-language xx"):
+        draft._languages("left.txt", "right.de", None, None)
+    with pytest.raises(CorpusError, match=r"pairs.tsv does not tell the target language.*--target-language"):
+        draft._languages("pairs.tsv", None, "en", None)
+
+
+def test_one_tsv_file_compressed(tmp_path):
+    path = tmp_path / "pairs.en-de.tsv.gz"
+    rows = zip(sentences(100, 1), sentences(100, 2), strict=True)
+    path.write_bytes(gzip.compress("".join(f"{a}\t{b}\n" for a, b in rows).encode()))
+    drafted = draft.draft(str(path)).recipe
+    assert drafted.data.train.tsv == str(path)
+    assert len(experiment.read_texts(drafted.data).train) == 90
+
+
+def test_what_training_refuses_is_refused(files, tmp_path):
+    with pytest.raises(CorpusError, match=r"mine.en has 100 lines and .*mine.de has 99"):
+        draft.draft(*files(sentences(100, 1), sentences(99, 2)))
+    with pytest.raises(CorpusError, match=r"mine.en has 49 pairs: too few .* 50 are the least"):
+        draft.draft(*files(sentences(49, 1), sentences(49, 2)))
+    files(sentences(100, 1), sentences(100, 2))
+    with pytest.raises(CorpusError, match=r"mine.dee does not exist: did you mean .*mine.de\?"):
+        draft.draft(str(tmp_path / "mine.en"), str(tmp_path / "mine.dee"), "en", "de")
+    names = files(sentences(100, 1), sentences(100, 2))
+    with open(names[1], "ab") as file:
+        file.write(b"caf\xe9\n")
+    with pytest.raises(CorpusError, match="line 101: byte 0xe9 is not valid UTF-8"):
+        draft.draft(*names)
+    with pytest.raises(CorpusError, match=r"cannot hold out 5 \+ 5 pairs"):
+        draft.draft(*files(["one sentence"] * 100, sentences(100, 2)))
