@@ -251,7 +251,7 @@ def shouting(monkeypatch):
         def translate_scored(self, lines, advance):
             chunks.append(lines)
             advance(len(lines))
-            return [Translation(line.strip().upper(), -0.25) for line in lines]
+            return [Translation(line.upper(), -0.25) for line in lines]
 
     monkeypatch.setattr(translator, "Translator", Shouting)
     return chunks
@@ -262,7 +262,7 @@ def shouting(monkeypatch):
     [
         (b"", []),
         (b"\n", [""]),
-        (b"one\n\n  \ntwo\n", ["ONE", "", "", "TWO"]),
+        (b"one\n\n  \ntwo\n", ["ONE", "", "  ", "TWO"]),
         (b"no newline at the end", ["NO NEWLINE AT THE END"]),
         (b"windows\r\nlines\r\n", ["WINDOWS", "LINES"]),
         (b"\xef\xbb\xbfa mark\n\xef\xbb\xbfb\n", ["A MARK", "\ufeffB"]),
