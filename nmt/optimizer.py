@@ -10,10 +10,13 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("nmt")
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam (Kingma & Ba 2015, arXiv:1412.6980) with ``gradient_norms`` [G], before clipping.
+    """Keras's Adam (Kingma & Ba 2015, arXiv:1412.6980) with ``gradient_norms`` [G] of the last batch, before clipping.
 
     ``groups`` names the G layers: each weight belongs to the layer that its path names. The norms are variables of the
     optimizer, so they are computed inside the compiled step, on every backend, and cost one pass over the gradients.
+
+    Deviations: where batches are accumulated, the moving average moves once an update, not with every batch; the
+    gradient of an embedding is the same on every backend.
     """
 
     def build(self, variables: list[Any]) -> None:
@@ -27,11 +30,21 @@ class Adam(keras.optimizers.Adam):
         self._track_variable(self.gradient_norms)
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
+        # TensorFlow leaves the gradient of an embedding as rows, one for each time that a piece was read. Keras would
+        # square and clip these one by one; adding zero makes it a matrix, in which they are added up.
+        grads = [ops.add(gradient, 0.0) for gradient in grads]
         squares: list[Any] = [0.0] * len(self.groups)
         for group, gradient in zip(self._group_of, grads, strict=True):
-            squares[group] += ops.sum(ops.square(ops.cast(ops.convert_to_tensor(gradient), "float32")))
+            squares[group] += ops.sum(ops.square(ops.cast(gradient, "float32")))
         self.gradient_norms.assign(ops.sqrt(ops.stack(squares)))
         super().apply(grads, trainable_variables)
+
+    def _update_model_variables_moving_average(self, trainable_variables: list[Any]) -> None:
+        batch, batches = self._iterations + 1, self.gradient_accumulation_steps or 1
+        momentum = ops.where(batch > batches, self.ema_momentum, 0.0)  # the first update sets the average
+        momentum = ops.where(ops.equal(batch % batches, 0), momentum, 1.0)
+        for variable, average in zip(trainable_variables, self.average, strict=True):
+            average.assign(momentum * average + (1 - momentum) * variable)
 
     @property
     def average(self) -> list[Any]:

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from nmt import curve
 from nmt import recipe as recipes
-from nmt.batches import Batch, BatchPlan
+from nmt.batches import Batch, BatchPlan, Position
 from nmt.evaluation import Validation
 from nmt.model import TranslationModel
 from nmt.optimizer import Adam
@@ -88,7 +88,8 @@ def train(run: Run, model: TranslationModel, plan: BatchPlan, validate: Callable
     loop = _Loop(run, model, optimizer, plan, validate, progress)
     with loop.interruptible():
         remaining = settings.updates * settings.gradient_accumulation - progress.batches
-        model.fit(_Batches(plan, progress.batches, remaining), epochs=1, shuffle=False, verbose=0, callbacks=[loop])
+        batches = _Batches(plan, progress.batches, remaining).of_any_length()
+        model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[loop])
     return progress
 
 
@@ -118,6 +119,20 @@ class _Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         batch: Batch = self.plan.batch(self.plan.locate(self.first + index))
         return {"source": batch.source, "target_in": batch.target_in}, batch.target_out
+
+    def of_any_length(self) -> Any:
+        """The same for ``fit`` on TensorFlow, where Keras takes its dimensions from the first two batches of a dataset:
+        where these happen to be of one length, any other length would be refused."""
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        ids = tf.TensorSpec([None, None], "int32")
+        batches = tf.data.Dataset.from_generator(
+            lambda: map(self.__getitem__, range(self.count)),
+            output_signature=({"source": ids, "target_in": ids}, ids),
+        )
+        return batches.apply(tf.data.experimental.assert_cardinality(self.count)).prefetch(2)
 
 
 class _Loop(keras.callbacks.Callback):
@@ -153,9 +168,9 @@ class _Loop(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         position = self.plan.locate(self.progress.batches)
-        self._refuse_nan(float(logs["token_loss"]))
         self.progress.batches += 1
         self.progress.tokens += self.plan.target_tokens(position)
+        self._refuse_nan("loss", float(logs["token_loss"]), position)
         if self.progress.batches % self.settings.gradient_accumulation:
             return
         update = self._update()
@@ -163,6 +178,8 @@ class _Loop(keras.callbacks.Callback):
         if update % self.settings.log_every == 0:
             self._log(update, float(logs["token_loss"]))
         due = update % self.settings.validate_every == 0 or update == self.settings.updates
+        if due or self.stopping:  # a finite loss may have an infinite gradient
+            self._refuse_nan("weights", sum(float(np.sum(w.numpy())) for w in self.model.trainable_variables), position)
         if due:
             self._validate(update)
             self._decide(update)
@@ -177,14 +194,13 @@ class _Loop(keras.callbacks.Callback):
 
     # In the order in which they happen
 
-    def _refuse_nan(self, loss: float) -> None:
-        if math.isfinite(loss):
+    def _refuse_nan(self, what: str, value: float, position: Position) -> None:
+        if math.isfinite(value):
             return
         self.bar.close()
-        position = self.plan.locate(self.progress.batches)
+        update = math.ceil(self.progress.batches / self.settings.gradient_accumulation)
         raise DivergedError(
-            f"the loss became {loss} at update {self._update() + 1}, batch {position.number} of epoch "
-            f"{position.epoch}; "
+            f"the {what} became {value} at update {update}, batch {position.number} of epoch {position.epoch}; "
             f"the last good state is kept in {self.run.path('checkpoints')}. Lower training.learning_rate or "
             "training.clip_norm, lengthen training.warmup_updates, or look at the pairs of that batch: "
             f"{', '.join(str(pair + 1) for pair in self.plan.epoch(position.epoch)[position.number][:5])}, …"
@@ -193,9 +209,9 @@ class _Loop(keras.callbacks.Callback):
     def _log(self, update: int, loss: float) -> None:
         seconds = self._seconds()
         rate = float(self.model.optimizer.learning_rate)
-        norms = np.asarray(keras.ops.convert_to_numpy(self.adam.gradient_norms))
+        norms = self.adam.gradient_norms.numpy()
         speed = (self.progress.tokens - self.window_tokens) / (seconds - self.window_seconds)
-        left = (self.settings.updates - update) * seconds / update
+        left = round((self.settings.updates - update) * seconds / update)
         logger.info(
             "update=%d/%d epoch=%d loss=%.4f learning_rate=%.3g gradient_norm=%.3f tokens_per_second=%.0f eta=%s",
             update,
@@ -205,7 +221,7 @@ class _Loop(keras.callbacks.Callback):
             rate,
             np.sqrt(np.sum(norms**2)),
             speed,
-            time.strftime("%H:%M:%S", time.gmtime(left)),
+            f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}",
         )
         values = {"train/loss": loss, "train/learning_rate": rate, "train/tokens_per_second": speed}
         values |= {f"gradient_norm/{name}": float(norm) for name, norm in zip(self.adam.groups, norms, strict=True)}
@@ -218,9 +234,7 @@ class _Loop(keras.callbacks.Callback):
             better = self._is_better(found)
             if better:
                 variables = self.model.trainable_variables
-                self.run.save_best(
-                    weights_by_name(variables, [keras.ops.convert_to_numpy(variable) for variable in variables])
-                )
+                self.run.save_best(weights_by_name(variables, [variable.numpy() for variable in variables]))
         self.progress.stale = 0 if better else self.progress.stale + 1
         logger.info(
             "update=%d validation loss=%.4f perplexity=%.2f accuracy=%.4f greedy %s%s",
@@ -245,7 +259,8 @@ class _Loop(keras.callbacks.Callback):
 
     def _is_better(self, found: Validation) -> bool:
         value = found.bleu.value if self.settings.best == "bleu" else -found.loss
-        if self.progress.best is not None and value <= self.progress.best:
+        best = -math.inf if self.progress.best is None else self.progress.best
+        if not value > best:  # a loss that is no number is not better either
             return False
         self.progress.best = value
         return True
@@ -273,11 +288,12 @@ class _Loop(keras.callbacks.Callback):
 
     def _save(self, update: int) -> None:
         self.progress.seconds = self._seconds()
-        arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in _variables(self.model)]
-        self.run.save_checkpoint(Checkpoint(update, arrays, asdict(self.progress)))
+        # The checkpoint last: a process that is killed before it does all of this again.
         self.run.write_json("history.json", self.progress.history)
         if self.progress.history:
             self.run.write("curve.png", curve.draw(self.progress.history, self.run.directory.name))
+        arrays = [variable.numpy() for variable in _variables(self.model)]
+        self.run.save_checkpoint(Checkpoint(update, arrays, asdict(self.progress)))
 
     # Time and interruption
 
@@ -319,9 +335,9 @@ class _Loop(keras.callbacks.Callback):
 def averaged_weights(model: TranslationModel, optimizer: Adam) -> Iterator[None]:
     """Run with the moving average in place of the weights, and put the weights back."""
     variables = model.trainable_variables
-    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    kept = [variable.numpy() for variable in variables]
     for variable, average in zip(variables, optimizer.average, strict=True):
-        variable.assign(keras.ops.convert_to_numpy(average))
+        variable.assign(average.numpy())
     try:
         yield
     finally:

@@ -1,0 +1,420 @@
+"""Training between updates: rates, validation, the best weights, stopping, the moving average, logs and curves.
+
+The model here reads only the last piece, so that a training takes a second; what is tested is the loop around it.
+Validation is scripted.
+"""
+
+import logging
+import math
+import os
+import re
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import toy
+from keras import ops
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from nmt import recipe, training
+from nmt.batches import BatchPlan
+from nmt.evaluation import Sample, Validation
+from nmt.model import TranslationModel
+from nmt.run import Run, RunError
+from nmt.score import Score
+from nmt.training import DivergedError, learning_rate, train
+
+BASE = {"clip_norm": 1.0, "patience": 0, "validate_every": 1, "weight_average": 0.5, "best": "bleu"}
+
+
+class Bigram(keras.Model):
+    """The next piece from the last one."""
+
+    compute_loss = TranslationModel.compute_loss
+
+    def __init__(self, dropout=0.2):
+        super().__init__(name="bigram")
+        self.label_smoothing = 0.1
+        self.embedding = keras.layers.Embedding(toy.V, 5, name="embedding")
+        self.drop = keras.layers.Dropout(dropout, name="drop")
+        self.readout = keras.layers.Dense(toy.V, name="readout")
+        self.token_loss = keras.metrics.Mean(name="token_loss")
+
+    def call(self, inputs, training=False):
+        return self.readout(self.drop(self.embedding(inputs["target_in"]), training=training))
+
+
+def bigram(kind=Bigram, **settings):
+    keras.utils.set_random_seed(1)
+    model = kind(**settings)
+    model({"source": np.array([[4]]), "target_in": np.array([[2]])})
+    return model
+
+
+def scripted(losses=(), bleus=(), at_each=lambda number: None):
+    """A validation that reads its results from a script, and from its end on repeats the last; ``at_each`` is told."""
+    count = 0
+
+    def validate():
+        nonlocal count
+        loss = losses[min(count, len(losses) - 1)] if losses else 2.0
+        bleu = bleus[min(count, len(bleus) - 1)] if bleus else 10.0
+        at_each(count)
+        count += 1
+        return Validation(loss, 0.5, Score("BLEU", bleu, None, None, "signature"), [Sample("ein", "one", "two")])
+
+    return validate
+
+
+def new_run(directory, **changes):
+    return Run.open(
+        directory, toy.settings(**{f"training__{key}": value for key, value in {**BASE, **changes}.items()})
+    )
+
+
+def values_of(variables):
+    return [np.array(variable.numpy()) for variable in variables]
+
+
+def assert_equal(received, expected):
+    for array, other in zip(received, expected, strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+def curves(run):
+    events = EventAccumulator(str(run.path("tensorboard")))
+    events.Reload()
+    return {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+
+
+# --- the learning rate ---
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "expected"),
+    [
+        ("constant", 4, {1: 0.002, 2: 0.004, 4: 0.008, 5: 0.008, 400: 0.008}),
+        ("plateau", 4, {1: 0.002, 2: 0.004, 4: 0.008, 5: 0.008, 400: 0.008}),
+        ("inverse_square_root", 4, {1: 0.002, 2: 0.004, 4: 0.008, 16: 0.004, 64: 0.002, 400: 0.0008}),
+        ("constant", 0, {1: 0.008, 2: 0.008}),
+        ("inverse_square_root", 0, {1: 0.008, 4: 0.004, 16: 0.002}),
+    ],
+)
+def test_the_learning_rate_climbs_and_follows_its_schedule(schedule, warmup, expected):
+    settings = recipe.Training(schedule=schedule, warmup_updates=warmup, learning_rate=0.008)
+    for update, rate in expected.items():
+        assert learning_rate(update, settings) == pytest.approx(rate, rel=1e-12)
+        assert learning_rate(update, settings, rate_factor=0.25) == pytest.approx(rate / 4, rel=1e-12)
+
+
+def test_the_rate_falls_when_the_loss_no_longer_does(tmp_path, caplog):
+    """With patience 1 the second validation in a row without a lower loss halves it, and counting begins anew."""
+    caplog.set_level(logging.INFO, "nmt")
+    losses = [5.0, 4.0, 4.0, 4.5, 4.0, 3.0, 3.0, 3.0, 3.0]
+    run = new_run(
+        tmp_path,
+        updates=9,
+        learning_rate=0.008,
+        warmup_updates=0,
+        schedule="plateau",
+        plateau={"factor": 0.5, "patience": 1},
+    )
+    progress = train(run, bigram(), toy.plan(), scripted(losses))
+    full, half, quarter = 0.008, 0.004, 0.002
+    rates = curves(run)["train/learning_rate"]
+    assert rates == pytest.approx(dict(enumerate([full] * 4 + [half] * 4 + [quarter], start=1)))
+    assert progress.rate_factor == 0.25
+    assert caplog.text.count("no lower loss for 2 validations: learning rate times 0.5") == 2
+
+
+# --- the end, and the best ---
+
+
+def test_training_stops_when_nothing_gets_better(tmp_path):
+    """Validations 2 is the best; 3 is worse and 4 no better: patience 2 is over."""
+    run = new_run(tmp_path, updates=9, patience=2)
+    progress = train(run, bigram(), toy.plan(), scripted(bleus=[1.0, 5.0, 4.0, 5.0, 9.0]))
+    assert progress.finished == "no better bleu for 2 validations, at update 4"
+    assert progress.batches == 4
+    assert [entry["bleu"] for entry in run.read_json("history.json")] == [1.0, 5.0, 4.0, 5.0]
+    assert run.load_checkpoint().update == 4
+
+
+def test_a_finished_training_is_left_as_it_is(tmp_path):
+    run = new_run(tmp_path, updates=2)
+    assert train(run, bigram(), toy.plan(), scripted()).finished == "all 2 updates are done"
+    before = run.path("checkpoints/000000002.npz").read_bytes()
+
+    def never():
+        raise AssertionError("a finished training validates no more")
+
+    assert train(run, bigram(), toy.plan(), never).finished == "all 2 updates are done"
+    assert run.path("checkpoints/000000002.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("best", "losses", "bleus", "chosen"),
+    [
+        ("bleu", [3.0, 2.0, 1.0, 1.0], [1.0, 7.0, 7.0, 2.0], 1),  # the first of equals
+        ("loss", [3.0, 2.0, 1.0, 1.5], [1.0, 7.0, 7.0, 2.0], 2),
+        ("loss", [math.nan, 2.0, math.nan, 2.5], [1.0, 7.0, 7.0, 9.0], 1),  # what is no number is never best
+    ],
+)
+def test_the_best_weights_are_those_validated_as_best(tmp_path, best, losses, bleus, chosen):
+    model, seen = bigram(), []
+    validate = scripted(losses, bleus, lambda number: seen.append(values_of(model.trainable_variables)))
+    run = new_run(tmp_path, updates=4, best=best)
+    train(run, model, toy.plan(), validate)
+    weights = run.load_best()
+    assert list(weights) == ["embedding/embeddings", "readout/kernel", "readout/bias"]
+    assert_equal(weights.values(), seen[chosen])
+
+
+def test_each_validation_is_kept_for_a_reader(tmp_path):
+    run = new_run(tmp_path, updates=4, validate_every=3)
+    train(run, bigram(), toy.plan(), scripted(losses=[2.0], bleus=[10.0, 20.0]))
+    first, last = run.read_json("history.json")
+    assert (first["update"], last["update"]) == (3, 4)  # the last update is validated, whatever its number
+    assert first["loss"] == 2.0
+    assert first["perplexity"] == pytest.approx(math.e**2)
+    assert (first["accuracy"], first["bleu"], first["signature"]) == (0.5, 10.0, "signature")
+    assert run.path("samples/000000003.txt").read_text().splitlines() == [
+        "source     ein",
+        "reference  one",
+        "model      two",
+    ]
+    assert run.path("curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- what an update is ---
+
+
+def gradients_of(model, batch):
+    inputs = {"source": batch.source, "target_in": batch.target_in}
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(inputs, batch.target_out, model(inputs, training=True))
+    return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, model.trainable_variables)]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_an_update_is_a_step_of_adam_along_the_mean_of_its_batches_gradients(tmp_path, batches):
+    """By Keras's own Adam; equal to a millionth, since a compiled step adds up in another order."""
+    plan, model = toy.plan(), bigram(dropout=0.0)
+    run = new_run(tmp_path, updates=3, gradient_accumulation=batches, warmup_updates=2, schedule="constant")
+    oracle = bigram(dropout=0.0)
+    adam = keras.optimizers.Adam(global_clipnorm=1.0)
+    for update in range(3):
+        numbers = range(update * batches, (update + 1) * batches)
+        found = [gradients_of(oracle, plan.batch(plan.locate(number))) for number in numbers]
+        adam.learning_rate = (0.005, 0.01, 0.01)[update]
+        adam.apply_gradients(
+            [(sum(parts) / batches, w) for *parts, w in zip(*found, oracle.trainable_variables, strict=True)]
+        )
+    train(run, model, plan, scripted())
+    arrays = run.load_checkpoint().arrays[: len(oracle.trainable_variables)]
+    for received, expected in zip(arrays, values_of(oracle.trainable_variables), strict=True):
+        np.testing.assert_allclose(received, expected, atol=1e-6)
+
+
+def test_validation_sees_the_moving_average_and_training_goes_on_with_the_weights(tmp_path, monkeypatch):
+    """a_1 = w_1, a_u = 0.5 a_{u-1} + 0.5 w_u. The weights w_u are read where the update after u begins."""
+    model, weights, averages = bigram(), [], []
+
+    def rate(update, *arguments):
+        weights.append(values_of(model.trainable_variables))
+        return learning_rate(update, *arguments)
+
+    monkeypatch.setattr(training, "learning_rate", rate)
+    validate = scripted(at_each=lambda number: averages.append(values_of(model.trainable_variables)))
+    train(new_run(tmp_path / "each", updates=5), model, toy.plan(), validate)
+    expected = weights[1]  # weights[0] is how it began
+    for update in range(1, 5):
+        if update > 1:
+            expected = [0.5 * a + 0.5 * w for a, w in zip(expected, weights[update], strict=True)]
+        for received, wanted in zip(averages[update - 1], expected, strict=True):
+            np.testing.assert_allclose(received, wanted, rtol=1e-6, atol=1e-7)
+    assert not np.array_equal(averages[2][0], weights[3][0])
+
+    # Validation leaves no trace in what is trained.
+    train(new_run(tmp_path / "end", updates=5, validate_every=5), bigram(), toy.plan(), scripted())
+    ends = [Run.find(tmp_path / name).load_checkpoint().arrays for name in ("each", "end")]
+    assert_equal(*ends)
+
+
+def test_batches_may_have_any_length_whatever_the_first_two_have(tmp_path):
+    """Keras takes the dimensions of a dataset from its first two batches."""
+    plan = BatchPlan([[5, 6]] * 4 + [[5]] * 8, [[5, 6]] * 4 + [[5]] * 8, 6, seed=next(seeds_that_begin_alike()))
+    assert plan.batch(plan.locate(0)).source.shape == plan.batch(plan.locate(1)).source.shape
+    assert len({plan.batch(plan.locate(number)).source.shape[1] for number in range(4)}) > 1
+    assert train(new_run(tmp_path, updates=4), bigram(), plan, scripted()).batches == 4
+
+
+def seeds_that_begin_alike():
+    for seed in range(100):
+        plan = BatchPlan([[5, 6]] * 4 + [[5]] * 8, [[5, 6]] * 4 + [[5]] * 8, 6, seed)
+        widths = [plan.batch(plan.locate(number)).source.shape[1] for number in range(4)]
+        if widths[0] == widths[1] and len(set(widths)) > 1:
+            yield seed
+
+
+# --- when the numbers leave the numbers ---
+
+
+def test_a_loss_that_is_no_number_stops_training_and_names_its_batch(tmp_path, monkeypatch):
+    model, plan = bigram(), toy.plan()
+
+    def spoil(update, *arguments):
+        if update == 4:
+            model.readout.bias.assign(np.full(toy.V, np.nan))
+        return learning_rate(update, *arguments)
+
+    monkeypatch.setattr(training, "learning_rate", spoil)
+    run = new_run(tmp_path, updates=9, gradient_accumulation=2, validate_every=2)
+    with pytest.raises(DivergedError) as caught:
+        train(run, model, plan, scripted())
+    position = plan.locate(6)  # three updates of two batches are behind
+    message = str(caught.value)
+    assert f"the loss became nan at update 4, batch {position.number} of epoch {position.epoch};" in message
+    pairs = plan.epoch(position.epoch)[position.number][:5] + 1
+    assert f"the pairs of that batch: {', '.join(map(str, pairs))}" in message
+    assert "Lower training.learning_rate" in message
+    checkpoint = run.load_checkpoint()
+    assert checkpoint.update == 2
+    assert all(np.isfinite(array).all() for array in checkpoint.arrays)
+
+
+class Cliff(Bigram):
+    """A finite loss with a gradient that is no number."""
+
+    def compute_loss(self, *arguments, **keywords):
+        return super().compute_loss(*arguments, **keywords) + ops.sum(ops.sqrt(0 * self.readout.bias))
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    run = new_run(tmp_path, updates=2)
+    with pytest.raises(DivergedError, match="the weights became nan at update 1, batch 0 of epoch 0"):
+        train(run, bigram(Cliff), toy.plan(), scripted())
+    assert run.load_checkpoint() is None
+    assert not run.path("best.npz").exists()
+
+
+# --- what is said ---
+
+
+def test_curves_can_be_read_back(tmp_path):
+    run = new_run(tmp_path, updates=4, validate_every=2, log_every=2, warmup_updates=4)
+    train(run, bigram(), toy.plan(), scripted(losses=[3.0, 2.0], bleus=[10.0, 20.0]))
+    found = curves(run)
+    assert sorted(found) == [
+        "development/accuracy",
+        "development/bleu",
+        "development/loss",
+        "development/perplexity",
+        "gradient_norm/embedding",
+        "gradient_norm/readout",
+        "train/learning_rate",
+        "train/loss",
+        "train/tokens_per_second",
+    ]
+    assert {tuple(curve) for curve in found.values()} == {(2, 4)}
+    assert found["development/bleu"] == {2: 10.0, 4: 20.0}
+    assert found["development/loss"] == {2: 3.0, 4: 2.0}
+    assert found["train/learning_rate"] == pytest.approx({2: 0.005, 4: 0.01})
+    assert found["train/loss"][2] == pytest.approx(math.log(toy.V), abs=0.1)  # nothing is known yet
+    assert all(
+        value > 0 for value in (*found["gradient_norm/readout"].values(), *found["train/tokens_per_second"].values())
+    )
+
+
+def test_a_log_line_is_keys_and_values(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "nmt")
+    run = new_run(tmp_path, updates=4, validate_every=4, log_every=2, warmup_updates=4)
+    train(run, bigram(), toy.plan(), scripted(losses=[2.0], bleus=[10.0]))
+    lines = [line.split(" ", 1)[0] for line in caplog.messages]
+    assert lines.count("update=2/4") == lines.count("update=4/4") == 1
+    line = next(line for line in caplog.messages if line.startswith("update=2/4"))
+    values = dict(item.split("=") for item in line.split())
+    assert list(values) == [
+        "update", "epoch", "loss", "learning_rate", "gradient_norm", "tokens_per_second", "eta",
+    ]  # fmt: skip
+    assert (values["epoch"], values["learning_rate"]) == ("0", "0.005")
+    assert re.fullmatch(r"\d+:[0-5]\d:[0-5]\d", values["eta"])
+    validation = next(line for line in caplog.messages if " validation " in line)
+    assert "update=4 validation loss=2.0000 perplexity=7.39 accuracy=0.5000" in validation
+    assert "BLEU 10.00 signature (best so far)" in validation
+    assert "sample\nsource     ein\nreference  one\nmodel      two\n" in caplog.messages
+
+
+def test_time_left_counts_days_as_hours(tmp_path, caplog, monkeypatch):
+    """Two of four updates took 26 hours, so the other two will."""
+    caplog.set_level(logging.INFO, "nmt")
+    monkeypatch.setattr(training._Loop, "_seconds", lambda loop: 93_600.0 * loop._update() / 2)
+    train(new_run(tmp_path, updates=4, log_every=2), bigram(), toy.plan(), scripted())
+    assert any(line.startswith("update=2/4") and line.endswith("eta=26:00:00") for line in caplog.messages)
+
+
+# --- stopped, and going on ---
+
+
+def interrupted(at, times=1):
+    """``learning_rate`` that presses Ctrl-C as update ``at`` begins."""
+
+    def rate(update, *arguments):
+        if update == at:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+        return learning_rate(update, *arguments)
+
+    return rate
+
+
+def test_ctrl_c_saves_after_the_update_and_the_same_command_goes_on(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "nmt")
+    settings = {"updates": 7, "validate_every": 4, "gradient_accumulation": 2}
+    train(new_run(tmp_path / "whole", **settings), bigram(), toy.plan(), scripted())
+
+    handler = signal.getsignal(signal.SIGINT)
+    run = new_run(tmp_path / "parts", **settings)
+    monkeypatch.setattr(training, "learning_rate", interrupted(3))
+    progress = train(run, bigram(), toy.plan(), scripted())
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert (progress.batches, progress.finished, run.load_checkpoint().update) == (6, "", 3)
+    assert "stopping after this update" in caplog.text
+
+    monkeypatch.setattr(training, "learning_rate", learning_rate)
+    progress = train(run, bigram(), toy.plan(), scripted())
+    assert progress.finished == "all 7 updates are done"
+    assert "resuming after update 3" in caplog.text
+    whole = Run.find(tmp_path / "whole")
+    assert_equal(run.load_checkpoint().arrays, whole.load_checkpoint().arrays)
+    assert_equal(run.load_best().values(), whole.load_best().values())
+
+
+def test_ctrl_c_twice_stops_at_once(tmp_path, monkeypatch):
+    run = new_run(tmp_path, updates=4)
+    monkeypatch.setattr(training, "learning_rate", interrupted(3, times=2))
+    with pytest.raises(KeyboardInterrupt):
+        train(run, bigram(), toy.plan(), scripted())
+    assert run.load_checkpoint().update == 2
+
+
+def test_the_checkpoint_of_another_model_is_refused(tmp_path):
+    run = new_run(tmp_path, updates=4, validate_every=4)
+    checkpoint_run = new_run(tmp_path / "other", updates=4)
+    train(checkpoint_run, bigram(), toy.plan(), scripted())
+    checkpoint = checkpoint_run.load_checkpoint()
+    run.save_checkpoint(checkpoint._replace(arrays=checkpoint.arrays[1:]))
+    with pytest.raises(RunError, match=r"checkpoint of update 4 .* does not fit the model of its recipe"):
+        train(run, bigram(), toy.plan(), scripted())
+
+
+def test_other_library_versions_are_told_of(tmp_path, monkeypatch, caplog):
+    run = new_run(tmp_path, updates=4)
+    monkeypatch.setattr(training, "learning_rate", interrupted(2))
+    train(run, bigram(), toy.plan(), scripted())
+    monkeypatch.setattr(keras, "__version__", "9.9")
+    train(run, bigram(), toy.plan(), scripted())
+    assert "resuming with other library versions" in caplog.text
+    assert "'keras': '9.9'" in caplog.text

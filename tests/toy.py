@@ -1,0 +1,141 @@
+"""A training small enough for a test: numbers in words, English to German, said backwards.
+
+``python tests/toy.py RUN [EVENT]`` trains it in a process of its own, which kills itself, as ``kill -9`` would, at
+EVENT: ``update=7`` before that update, ``validation=2`` within the second validation of this process, ``checkpoint=1``
+in the midst of writing its first checkpoint.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nmt import recipe
+from nmt.batches import BatchPlan
+from nmt.recipe import Recipe
+
+ENGLISH = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
+V = 23  # pieces of the plan and the model below
+
+
+def lines(count: int, seed: int = 1) -> tuple[list[str], list[str]]:
+    """``count`` different pairs of one to six words."""
+    random = np.random.default_rng(seed)
+    numbers: dict[tuple[int, ...], None] = {}
+    while len(numbers) < count:
+        numbers[tuple(random.integers(0, 10, random.integers(1, 7)).tolist())] = None
+    source = [" ".join(ENGLISH[number] for number in sentence) for sentence in numbers]
+    target = [" ".join(GERMAN[number] for number in reversed(sentence)) for sentence in numbers]
+    return source, target
+
+
+def write_text(directory: Path, count: int = 60) -> Path:
+    """Two aligned files, train.en and train.de, in ``directory``."""
+    for language, text in zip(("en", "de"), lines(count), strict=True):
+        (directory / f"train.{language}").write_text("\n".join(text) + "\n", encoding="utf-8")
+    return directory
+
+
+def settings(text: Path = Path("text"), **changes: object) -> Recipe:
+    """A recipe with dropout wherever there is dropout; ``changes`` has keys like ``training__updates``."""
+    drop = {"embedding": 0.1, "layers": 0.1, "encoder_output": 0.1, "readout": 0.1, "attention": 0.1}
+    content: dict[str, dict[str, object]] = {
+        "data": {
+            "source_language": "en",
+            "target_language": "de",
+            "train": {"source": str(text / "train.en"), "target": str(text / "train.de")},
+            "development": 5,
+        },
+        "pieces": {"size": 40, "byte_fallback": False},
+        "model": {
+            "embedding_units": 6, "encoder_units": 5, "encoder_layers": 2, "decoder_units": 8, "decoder_layers": 2,
+            "attention_units": 6, "attention_heads": 2, "readout_units": 6, "dropout": drop,
+        },
+        "training": {
+            "updates": 4, "batch_tokens": 60, "learning_rate": 0.01, "warmup_updates": 3, "schedule": "constant",
+            "weight_average": 0.5, "validate_every": 2, "log_every": 1,
+        },
+        "search": {"beam_size": 2},
+        "evaluation": {"samples": 1},
+        "device": {"backend": os.environ.get("KERAS_BACKEND", "tensorflow"), "threads": 1},
+    }  # fmt: skip
+    for key, value in changes.items():
+        section, name = key.split("__")
+        content[section][name] = value
+    return recipe.parse(content, "the toy recipe")
+
+
+def plan(seed: int = 1, batch_tokens: int = 60, count: int = 60) -> BatchPlan:
+    """Random pieces, 1 to 9 of them, and the same backwards without every third: about five batches an epoch."""
+    random = np.random.default_rng(5)
+    source = [random.integers(4, V, random.integers(1, 10)).tolist() for _ in range(count)]
+    target = [[piece for place, piece in enumerate(ids[::-1]) if place % 3 != 2] for ids in source]
+    return BatchPlan(source, target, batch_tokens, seed)
+
+
+def _kill_at(event: str) -> None:
+    """Arrange for this process to be killed at ``event``."""
+    from nmt import evaluation, run, training
+
+    name, _, number = event.partition("=")
+    count = 0
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(function, when):
+        def wrapped(*arguments, **keywords):
+            nonlocal count
+            if when(*arguments):
+                count += 1
+                if count == int(number):
+                    die()
+            return function(*arguments, **keywords)
+
+        return wrapped
+
+    if name == "update":
+        rate = training.learning_rate
+
+        def dying_rate(update, *arguments):
+            if update == int(number):
+                die()
+            return rate(update, *arguments)
+
+        training.learning_rate = dying_rate
+    elif name == "validation":
+        evaluation.score.bleu = before(evaluation.score.bleu, lambda *arguments: True)
+    elif name == "checkpoint":
+        write = run.Run.write
+
+        def dying_write(self, path, content):
+            nonlocal count
+            if path.startswith("checkpoints/"):
+                count += 1
+                if count == int(number):
+                    os.fsync = lambda descriptor: die()  # the file is written, and not yet in its place
+            write(self, path, content)
+
+        run.Run.write = dying_write
+    else:
+        raise ValueError(f"no such event: {event}")
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    toy = recipe.parse(json.loads((directory / "toy.json").read_text()), "toy.json")
+    os.environ["KERAS_BACKEND"] = toy.device.backend
+
+    from nmt import experiment
+
+    if len(sys.argv) > 2:
+        _kill_at(sys.argv[2])
+    experiment.train(toy, directory / "run")
+
+
+if __name__ == "__main__":
+    main()
