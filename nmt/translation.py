@@ -24,7 +24,7 @@ class Translation(NamedTuple):
     """What became of one line."""
 
     text: str
-    score: float  # log-probability divided by the length penalty; 0 for a blank line
+    score: float  # log-probability, which a beam divides by the length penalty; 0 for a blank line
 
 
 def translate(

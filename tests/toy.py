@@ -15,7 +15,10 @@ import numpy as np
 
 from nmt import recipe
 from nmt.batches import BatchPlan
+from nmt.pieces import Pieces
+from nmt.pieces import train as train_pieces
 from nmt.recipe import Recipe
+from nmt.symbols import EOS
 
 ENGLISH = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
@@ -61,7 +64,7 @@ def settings(text: Path = Path("text"), **changes: object) -> Recipe:
         },
         "search": {"beam_size": 2},
         "evaluation": {"samples": 1},
-        "device": {"backend": os.environ.get("KERAS_BACKEND", "tensorflow"), "threads": 1},
+        "device": {"backend": os.environ.get("KERAS_BACKEND", "tensorflow")},
     }  # fmt: skip
     for key, value in changes.items():
         section, name = key.split("__")
@@ -75,6 +78,27 @@ def plan(seed: int = 1, batch_tokens: int = 60, count: int = 60) -> BatchPlan:
     source = [random.integers(4, V, random.integers(1, 10)).tolist() for _ in range(count)]
     target = [[piece for place, piece in enumerate(ids[::-1]) if place % 3 != 2] for ids in source]
     return BatchPlan(source, target, batch_tokens, seed)
+
+
+def pieces(directory: Path) -> Pieces:
+    """One piece model for both languages."""
+    source, target = lines(60)
+    path = directory / "pieces.model"
+    return train_pieces([*source, *target], path, size=40, character_coverage=1.0, byte_fallback=False)
+
+
+def decided_model(size: int, **changes: object):
+    """A model of random weights so large that it is sure of what it says, without having learnt anything."""
+    from nmt import model
+
+    translator = model.build(settings(**changes).model, size, size)
+    random = np.random.default_rng(3)
+    for variable in translator.trainable_variables:
+        variable.assign(random.normal(size=variable.shape) * 1.8)
+    bias = random.normal(size=size) * 0.3
+    bias[EOS] += 1  # so that some translations end before their limit
+    translator.output_bias.assign(bias)
+    return translator
 
 
 def _kill_at(event: str) -> None:
