@@ -42,7 +42,7 @@ def read_texts(data: Data) -> Texts:
     Raises:
         CorpusError: a file is missing, cannot be read or does not fit its partner; nothing is left to train on.
     """
-    train = _read(data, data.train)
+    train = corpus.drop_empty(_read(data, data.train))
     sizes = [part if isinstance(part, int) else 0 for part in (data.development, data.test)]
     development = test = None
     if any(sizes):
@@ -53,7 +53,6 @@ def read_texts(data: Data) -> Texts:
         test = _read(data, data.test)
     elif data.test is None:
         test = None
-    train = corpus.drop_empty(train)
     for note in corpus.describe(train.notes):
         logger.warning("training text: %s", note)
     if not train or not development:

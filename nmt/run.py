@@ -157,13 +157,16 @@ class Run:
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:
-        """Append to train.log whatever is logged meanwhile."""
+        """Append to train.log whatever is logged meanwhile, also where nobody has set up logging."""
         handler = logging.FileHandler(self.path("train.log"), encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        level = logger.level
         logger.addHandler(handler)
+        logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
         try:
             yield
         finally:
+            logger.setLevel(level)
             logger.removeHandler(handler)
             handler.close()
 
