@@ -37,6 +37,8 @@ class Position(NamedTuple):
 class BatchPlan:
     """Batches of about ``batch_tokens`` target pieces, padding included, each of sentences of similar length.
 
+    A batch has at most twice as many source pieces.
+
     An epoch sorts the pairs by target length, then by source length in steps of two, then by chance; cuts them where
     the budget is full; and shuffles the batches. So padding is a few per cent, and the batches of two epochs differ.
 
@@ -111,9 +113,13 @@ def _epoch(plan: BatchPlan, epoch: int) -> list[np.ndarray]:
     batches = []
     start = 0
     while start < len(order):
-        # Widths only grow along the order, so a batch is as wide as its last pair.
-        widths = width[order[start : start + plan.batch_tokens]]
-        full = widths * np.arange(1, len(widths) + 1) > plan.batch_tokens
+        # Widths only grow along the order, so a batch is as wide as its last pair. Sources do not: they count half, so
+        # that a misaligned pair with a very long source makes a small batch instead of a huge one.
+        pairs = order[start : start + plan.batch_tokens]
+        widths = width[pairs]
+        sources = np.maximum.accumulate(source[pairs])
+        rows = np.arange(1, len(pairs) + 1)
+        full = np.maximum(widths, sources / 2) * rows > plan.batch_tokens
         if plan.lengths:
             full |= widths != widths[0]
         size = max(1, int(full.argmax()) if full.any() else len(widths))

@@ -43,8 +43,8 @@ def prepare(device: Device) -> str:
     os.environ["KERAS_BACKEND"] = device.backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device.kind == "cpu":
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a cluster may have set it
+        os.environ["JAX_PLATFORMS"] = "cpu"
     _keep_freed_memory()
     threads = device.threads or os.cpu_count() or 1
     name = _prepare_tensorflow(device) if device.backend == "tensorflow" else _prepare_jax(device, threads)
@@ -78,6 +78,27 @@ def compiled(model: keras.Model, function: Callable[..., Any]) -> Callable[..., 
     return lambda *arguments: pure([variable.value for variable in model.variables], *arguments)
 
 
+def of_any_length(batches: keras.utils.PyDataset) -> Any:
+    """``batches`` ({name: ids [B, length]}, ids [B, length]) as ``fit`` takes them whatever their lengths.
+
+    On TensorFlow, Keras takes the dimensions of a dataset from its first two batches: where these happen to be of one
+    length, any other would be refused. So there the dimensions are said.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    names, _ = batches[0]
+    ids = tf.TensorSpec([None, None], "int32")
+    dataset = tf.data.Dataset.from_generator(
+        lambda: map(batches.__getitem__, range(len(batches))),
+        output_signature=(dict.fromkeys(names, ids), ids),
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2)
+
+
 def _prepare_tensorflow(device: Device) -> str:
     with _quiet_unless_it_fails():
         import tensorflow as tf
@@ -98,7 +119,8 @@ def _prepare_tensorflow(device: Device) -> str:
     tf.config.experimental.enable_op_determinism()
     if not gpus:
         return "cpu"
-    return ", ".join(str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in gpus)
+    first = gpus[0]  # without a distribution strategy TensorFlow uses this one alone
+    return str(tf.config.experimental.get_device_details(first).get("device_name", first.name))
 
 
 @contextlib.contextmanager

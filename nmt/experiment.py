@@ -70,15 +70,17 @@ def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
     device = devices.prepare(recipe.device)  # before the directory: a recipe that cannot run here leaves none
     run = Run.open(directory, recipe)
     with run.lock(), run.logged():
+        run.begin()
         _check_corpus(run, texts)
         logger.info("%s", device)
         source_pieces, target_pieces = _train_pieces(run, texts.train)
         plan = _plan(
             run, texts.train, source_pieces, target_pieces, recipe.training.batch_tokens, recipe.data.max_length
         )
-        if len(plan.epoch(0)) < 2:
+        target_pieces_in_all = sum(len(ids) + 1 for ids in plan.target)
+        if target_pieces_in_all < recipe.training.batch_tokens:
             raise CorpusError(
-                f"the training text is smaller than a batch: {sum(map(len, plan.target)):,} target pieces for "
+                f"the training text is smaller than a batch: {target_pieces_in_all:,} target pieces for "
                 f"training.batch_tokens: {recipe.training.batch_tokens}; lower batch_tokens, or bring more text"
             )
         development_plan = _plan(run, texts.development, source_pieces, target_pieces, recipe.training.batch_tokens)
@@ -261,6 +263,8 @@ def _train_pieces(run: Run, text: Corpus) -> tuple[pieces.Pieces, pieces.Pieces]
                 character_coverage=settings.character_coverage,
                 byte_fallback=settings.byte_fallback,
             )
+    if run.read_json("pieces.json") is None:
+        run.pin_pieces()
     return run.pieces()
 
 

@@ -2,8 +2,9 @@
 
     recipe.yaml          the effective recipe
     corpus.json          checksums and counts of the text it was trained on
-    source.model         the pieces (one file, pieces.model, where they are joint)
+    source.model         the pieces (one file, pieces.model, where they are joint), each with a readable .vocab
     target.model
+    pieces.json          checksums of the pieces
     checkpoints/         the last two full states of training, each one file
     best.npz             the weights that translate
     history.json         every validation
@@ -14,13 +15,15 @@
     evaluation.json      scores on the test text
     translations.tsv     its source, reference and translation
 
-Every file is written beside its place, flushed to disk and renamed into it, so that a file is whole or not there.
+Every file but the logs is written beside its place and renamed into it, so that a file is whole or not there; what
+training goes on from is flushed to disk first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import io
 import json
 import logging
@@ -38,6 +41,9 @@ from nmt.pieces import Pieces
 from nmt.recipe import Recipe
 
 logger = logging.getLogger("nmt")
+
+# All that a run may hold without its recipe: it was killed at its very start.
+_FIRST_FILES = {"lock", "train.log", ".recipe.yaml.part"}
 
 
 class RunError(ValueError):
@@ -81,27 +87,34 @@ class Run:
 
     @classmethod
     def open(cls, directory: str | Path, recipe: Recipe) -> Run:
-        """The run of ``recipe`` in ``directory``, found or new.
+        """The run of ``recipe`` in ``directory``, found or to be begun; nothing is written yet.
 
         Raises:
-            RunError: the directory holds a run of another recipe, or something else than a run.
+            RunError: the directory holds a trained run of another recipe, or something else than a run.
         """
-        directory = Path(directory)
-        if (directory / "recipe.yaml").is_file():
-            changed = recipes.changed_keys(recipes.read(directory / "recipe.yaml"), recipe)
+        run = cls(directory, recipe)
+        if run.path("recipe.yaml").is_file():
+            changed = recipes.changed_keys(recipes.read(run.path("recipe.yaml")), recipe) if run._checkpoints() else []
             if changed:
                 raise RunError(
                     f"{directory} is a run of another recipe; what changed:\n  "
                     + "\n  ".join(changed)
                     + f"\nUndo the change, or train into a new directory with --run, or remove {directory}"
                 )
-            return cls(directory, recipe)
-        first_files = {"lock", ".recipe.yaml.part"}  # all that a run may hold without its recipe, killed at its start
-        if directory.is_dir() and not {child.name for child in directory.iterdir()} <= first_files:
+        elif run.directory.is_dir() and not {child.name for child in run.directory.iterdir()} <= _FIRST_FILES:
             raise RunError(f"{directory} exists and is no run (no recipe.yaml); choose another directory with --run")
-        run = cls(directory, recipe)
-        run.write("recipe.yaml", recipes.effective(recipe).encode())
         return run
+
+    def begin(self) -> None:
+        """Write the recipe, and forget what a start that was refused or killed before its first checkpoint left.
+
+        So a recipe may be mended until something has been learnt by it. Call it while holding the lock.
+        """
+        if self._checkpoints():
+            return
+        for left in ("corpus.json", "pieces.json", "pieces.model", "source.model", "target.model"):
+            self.path(left).unlink(missing_ok=True)
+        self.write("recipe.yaml", recipes.effective(self.recipe).encode())
 
     # Files
 
@@ -147,8 +160,12 @@ class Run:
         Raises:
             RunError: another process holds it.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with self.path("lock").open("w") as file:
+        with contextlib.ExitStack() as stack:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(self.path("lock").open("w"))
+            except OSError as error:
+                raise RunError(f"cannot write into {self.directory}: {error.strerror}") from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -178,9 +195,22 @@ class Run:
             return self.path("pieces.model"), self.path("pieces.model")
         return self.path("source.model"), self.path("target.model")
 
+    def pin_pieces(self) -> None:
+        """Remember which piece models the weights of this run will belong to."""
+        self.write_json("pieces.json", {path.name: _sha256(path) for path in self.piece_paths()})
+
     def pieces(self) -> tuple[Pieces, Pieces]:
-        """The piece models of source and target."""
+        """The piece models of source and target.
+
+        Raises:
+            PiecesError: one is missing or damaged.
+            RunError: one is not that which the run was trained with; weights of the same size would talk nonsense.
+        """
         source, target = self.piece_paths()
+        pinned = self.read_json("pieces.json") or {}
+        for path in (source, target):
+            if path.is_file() and pinned.get(path.name, _sha256(path)) != _sha256(path):
+                raise RunError(f"{path} is not the piece model that this run was trained with; restore that one")
         first = Pieces.load(source)
         return first, first if source == target else Pieces.load(target)
 
@@ -265,6 +295,10 @@ def assign_weights(variables: list[Any], weights: dict[str, np.ndarray], origin:
                 "were pieces or recipe of this run changed by hand?"
             )
         variable.assign(found)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _packed(arrays: dict[str, np.ndarray]) -> bytes:

@@ -29,7 +29,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from nmt import curve
+from nmt import curve, devices
 from nmt import recipe as recipes
 from nmt.batches import Batch, BatchPlan, Position
 from nmt.evaluation import Validation
@@ -88,8 +88,8 @@ def train(run: Run, model: TranslationModel, plan: BatchPlan, validate: Callable
     loop = _Loop(run, model, optimizer, plan, validate, progress)
     with loop.interruptible():
         remaining = settings.updates * settings.gradient_accumulation - progress.batches
-        batches = _Batches(plan, progress.batches, remaining).of_any_length()
-        model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[loop])
+        batches = _Batches(plan, progress.batches, remaining)
+        model.fit(devices.of_any_length(batches), epochs=1, shuffle=False, verbose=0, callbacks=[loop])
     return progress
 
 
@@ -119,20 +119,6 @@ class _Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         batch: Batch = self.plan.batch(self.plan.locate(self.first + index))
         return {"source": batch.source, "target_in": batch.target_in}, batch.target_out
-
-    def of_any_length(self) -> Any:
-        """The same for ``fit`` on TensorFlow, where Keras takes its dimensions from the first two batches of a dataset:
-        where these happen to be of one length, any other length would be refused."""
-        if keras.backend.backend() != "tensorflow":
-            return self
-        import tensorflow as tf
-
-        ids = tf.TensorSpec([None, None], "int32")
-        batches = tf.data.Dataset.from_generator(
-            lambda: map(self.__getitem__, range(self.count)),
-            output_signature=({"source": ids, "target_in": ids}, ids),
-        )
-        return batches.apply(tf.data.experimental.assert_cardinality(self.count)).prefetch(2)
 
 
 class _Loop(keras.callbacks.Callback):
@@ -201,8 +187,9 @@ class _Loop(keras.callbacks.Callback):
         update = math.ceil(self.progress.batches / self.settings.gradient_accumulation)
         raise DivergedError(
             f"the {what} became {value} at update {update}, batch {position.number} of epoch {position.epoch}; "
-            f"the last good state is kept in {self.run.path('checkpoints')}. Lower training.learning_rate or "
-            "training.clip_norm, lengthen training.warmup_updates, or look at the pairs of that batch: "
+            f"checkpoints of before, if there are any, are kept in {self.run.path('checkpoints')}. Train into a new "
+            "directory (--run) with a lower training.learning_rate or training.clip_norm or longer "
+            "training.warmup_updates, or look at the training pairs of that batch, numbered without those left out: "
             f"{', '.join(str(pair + 1) for pair in self.plan.epoch(position.epoch)[position.number][:5])}, …"
         )
 
@@ -351,6 +338,7 @@ class _Events:
     def __init__(self, directory: Path) -> None:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+        self._directory = directory
         self._writer = EventFileWriter(str(directory))
 
     def write(self, update: int, values: dict[str, float]) -> None:
@@ -358,8 +346,14 @@ class _Events:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        self._writer.add_event(Event(wall_time=time.time(), step=update, summary=summary))
-        self._writer.flush()
+        try:
+            self._writer.add_event(Event(wall_time=time.time(), step=update, summary=summary))
+            self._writer.flush()
+        except Exception as error:  # TensorBoard writes through TensorFlow where that is installed: no common class
+            raise RunError(
+                f"cannot write {self._directory}: {error}. Is the disk full? The last checkpoint is whole: "
+                "free some space and run the same command again"
+            ) from error
 
     def close(self) -> None:
         self._writer.close()

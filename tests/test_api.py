@@ -25,6 +25,7 @@ def run(tmp_path_factory):
         "search": {"beam_size": 3},
     }
     run = Run.open(tmp_path_factory.mktemp("runs") / "tiny", recipe.parse(content, "test"))
+    run.begin()
     pieces.train(TEXT, run.piece_paths()[0], size=16, character_coverage=1.0, byte_fallback=False)
     devices.prepare(run.recipe.device)
     size = run.pieces()[0].size
@@ -82,7 +83,7 @@ def test_what_cannot_be_loaded_says_why(run, tmp_path):
         nmt.load(run.directory, ("training.seed=2",))
     with pytest.raises(ValueError, match=r"unknown key search.beam.*search.beam_size"):
         nmt.load(run.directory, ("search.beam=2",))
-    Run.open(tmp_path / "new", run.recipe)
+    Run.open(tmp_path / "new", run.recipe).begin()
     with pytest.raises(RunError, match="has no trained weights yet"):
         nmt.load(tmp_path / "new")
 

@@ -208,3 +208,11 @@ def test_fitted_lengths_cover_the_longest_pair_and_share_the_pieces():
 def test_what_is_no_plan_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         batches.BatchPlan(*arguments)
+
+
+def test_a_very_long_source_makes_a_small_batch_not_a_huge_one():
+    sources = [[5] * 120 if pair % 500 == 0 else [5] * 4 for pair in range(5000)]
+    plan = BatchPlan(sources, [[6] * 4] * 5000, batch_tokens=1000, seed=1)
+    for number in range(len(plan.epoch(0))):
+        assert plan.batch(Position(0, number)).source.size <= 2 * 1000
+    assert sorted(np.concatenate(plan.epoch(0)).tolist()) == list(range(5000))

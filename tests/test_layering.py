@@ -32,7 +32,7 @@ ROOMS = {
     "engines": "search devices model",
     "translation": "recipe pieces batches search engines",
     "evaluation": "recipe corpus score pieces batches engines translation",
-    "training": "recipe batches model optimizer curve run evaluation",
+    "training": "recipe batches devices model optimizer curve run evaluation",
     "export": "symbols recipe pieces search model",
     "experiment": "recipe corpus catalogue score pieces batches model devices run engines evaluation training",
     "draft": "recipe corpus experiment",

@@ -37,7 +37,9 @@ def checkpoint(update):
 
 @pytest.fixture
 def run(tmp_path):
-    return Run.open(tmp_path / "run", RECIPE)
+    run = Run.open(tmp_path / "run", RECIPE)
+    run.begin()
+    return run
 
 
 def names(run, folder="."):
@@ -54,6 +56,7 @@ def test_a_new_run_holds_its_effective_recipe_and_is_found_again(run):
 
 
 def test_another_recipe_is_refused_with_what_changed(run):
+    run.save_checkpoint(checkpoint(1))
     with pytest.raises(RunError) as caught:
         Run.open(run.directory, changed(updates=60, seed=3))
     message = str(caught.value)
@@ -61,6 +64,35 @@ def test_another_recipe_is_refused_with_what_changed(run):
     assert "training.updates: 30 → 60" in message
     assert "training.seed: 1 → 3" in message
     assert "learning_rate" not in message
+
+
+def test_a_recipe_may_be_mended_until_something_is_learnt_by_it(run):
+    run.write("pieces.model", b"of the recipe that was refused")
+    run.write_json("corpus.json", {})
+    mended = changed(updates=60)
+    again = Run.open(run.directory, mended)
+    again.begin()
+    assert Run.find(run.directory).recipe == mended
+    assert names(run) == ["recipe.yaml"]
+
+
+def test_a_run_with_checkpoints_is_not_begun_again(run):
+    run.save_checkpoint(checkpoint(1))
+    run.write_json("corpus.json", {"kept": 1})
+    run.begin()
+    assert run.read_json("corpus.json") == {"kept": 1}
+
+
+def test_pieces_of_another_run_are_refused_though_their_size_fits(run):
+    sentences = ["one two three", "four five six", "seven eight nine"]
+    train_pieces(sentences, run.path("pieces.model"), size=30, character_coverage=1.0, byte_fallback=False)
+    run.pin_pieces()
+    assert run.pieces()[0].size
+    train_pieces(
+        [*sentences[::-1], "ten"], run.path("pieces.model"), size=30, character_coverage=1.0, byte_fallback=False
+    )
+    with pytest.raises(RunError, match=r"pieces.model is not the piece model that this run was trained with"):
+        run.pieces()
 
 
 def test_a_directory_of_something_else_is_refused_and_left_alone(tmp_path):
@@ -73,7 +105,8 @@ def test_a_directory_of_something_else_is_refused_and_left_alone(tmp_path):
 def test_an_empty_directory_or_one_whose_first_writing_was_cut_short_is_new(tmp_path):
     (tmp_path / ".recipe.yaml.part").write_text("data:")
     (tmp_path / "lock").touch()
-    assert Run.find(Run.open(tmp_path, RECIPE).directory).recipe == RECIPE
+    Run.open(tmp_path, RECIPE).begin()
+    assert Run.find(tmp_path).recipe == RECIPE
 
 
 def test_no_run_is_said_to_be_none(tmp_path):
@@ -117,6 +150,7 @@ def test_json_comes_back_and_a_missing_file_is_none(run):
 def test_pieces_are_one_model_or_two(tmp_path, joint, files):
     pieces = recipe.Pieces(joint=joint)
     run = Run.open(tmp_path / "run", RECIPE.model_copy(update={"pieces": pieces}))
+    run.begin()
     paths = run.piece_paths()
     assert len(set(paths)) == files
     for path, text in zip(paths, ("one two three", "eins zwei drei"), strict=True):

@@ -69,9 +69,10 @@ def scripted(losses=(), bleus=(), at_each=lambda number: None):
 
 
 def new_run(directory, **changes):
-    return Run.open(
-        directory, toy.settings(**{f"training__{key}": value for key, value in {**BASE, **changes}.items()})
-    )
+    recipe = toy.settings(**{f"training__{key}": value for key, value in {**BASE, **changes}.items()})
+    run = Run.open(directory, recipe)
+    run.begin()
+    return run
 
 
 def values_of(variables):
@@ -278,7 +279,7 @@ def test_a_loss_that_is_no_number_stops_training_and_names_its_batch(tmp_path, m
     message = str(caught.value)
     assert f"the loss became nan at update 4, batch {position.number} of epoch {position.epoch};" in message
     pairs = plan.epoch(position.epoch)[position.number][:5] + 1
-    assert f"the pairs of that batch: {', '.join(map(str, pairs))}" in message
+    assert f"of that batch, numbered without those left out: {', '.join(map(str, pairs))}" in message
     assert "Lower training.learning_rate" in message
     checkpoint = run.load_checkpoint()
     assert checkpoint.update == 2

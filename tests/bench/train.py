@@ -97,7 +97,7 @@ def loop(settings: Recipe, updates: int) -> tuple[float, float, list[tuple[int, 
             plan_of[:] = [self.plan]
 
         def _validate(self, update: int) -> None:
-            self.progress.history.append({"loss": 0.0})
+            self.progress.history.append({"update": update, "loss": 0.0, "perplexity": 1.0, "bleu": 0.0})
 
     warmup = max(10, updates // 4)
     original, training._Loop = training._Loop, Timed
