@@ -280,7 +280,7 @@ def test_a_loss_that_is_no_number_stops_training_and_names_its_batch(tmp_path, m
     assert f"the loss became nan at update 4, batch {position.number} of epoch {position.epoch};" in message
     pairs = plan.epoch(position.epoch)[position.number][:5] + 1
     assert f"of that batch, numbered without those left out: {', '.join(map(str, pairs))}" in message
-    assert "Lower training.learning_rate" in message
+    assert "(--run) with a lower training.learning_rate" in message
     checkpoint = run.load_checkpoint()
     assert checkpoint.update == 2
     assert all(np.isfinite(array).all() for array in checkpoint.arrays)
