@@ -18,7 +18,9 @@ ifeq ($(and $(SOURCE),$(TARGET)),)
 $(error Give both files: make train SOURCE=corpus.en TARGET=corpus.de (received SOURCE=$(SOURCE) TARGET=$(TARGET)))
 endif
 ifeq ($(RECIPE),)
-RECIPE = recipes/$(basename $(notdir $(SOURCE)))$(subst .,-,$(suffix $(SOURCE))$(suffix $(TARGET))).yaml
+bare = $(if $(filter .gz .bz2 .xz .txt,$(suffix $(1))),$(call bare,$(basename $(1))),$(notdir $(1)))
+RECIPE = recipes/$(basename $(call bare,$(SOURCE)))$(subst \
+	.,-,$(suffix $(call bare,$(SOURCE)))$(suffix $(call bare,$(TARGET)))).yaml
 endif
 endif
 
@@ -119,8 +121,11 @@ $(RECIPE): | $(INSTALLED)
 	$(NMT) new $(SOURCE) $(TARGET) > $@
 
 ifneq ($(wildcard $(RECIPE)),)
-ifeq ($(shell grep -F '$(SOURCE)' $(RECIPE)),)
-$(error $(RECIPE) is there already and not about $(SOURCE); give this one another name: RECIPE=recipes/NAME.yaml)
+hash := \#
+said = $(shell sed 's/ $(hash).*//' $(RECIPE) | tr -d "\"' " | tr '{,}' '\n\n\n' | grep -Fx '$(1)')
+ifeq ($(and $(call said,source:$(SOURCE)),$(call said,target:$(TARGET))),)
+$(error $(RECIPE) is there already and not about $(SOURCE) and $(TARGET); \
+	give this one another name: RECIPE=recipes/NAME.yaml)
 endif
 endif
 endif

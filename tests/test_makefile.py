@@ -206,6 +206,51 @@ def test_other_files_of_the_same_names_do_not_get_the_first_ones_translator(clon
     assert clone.calls("train", *arguments)[-1] == "nmt train recipes/other.yaml --run runs/other"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("other/a.en", "other/a.de"), ("a.en", "a.de")),
+        (("a.en", "other/a.de"), ("a.en", "a.de")),
+        (("a.en", "a.de"), ("a.en", "other/a.de")),
+        (("a.en", "a.de"), ("a.en.gz", "a.de")),
+        (("aXen", "a.de"), ("aXen", "aXde")),
+    ],
+)
+def test_a_recipe_is_about_its_files_and_no_others(clone, first, second):
+    """Both whole names count, whichever contains the other."""
+    arguments = [
+        [f"SOURCE={source}", f"TARGET={target}", "RECIPE=recipes/x.yaml"] for source, target in (first, second)
+    ]
+    clone.calls("train", *arguments[0])
+    assert clone.calls("train", *arguments[0]) == []
+    done = clone.make("train", *arguments[1])
+    assert done.returncode != 0
+    assert f"recipes/x.yaml is there already and not about {second[0]} and {second[1]}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["    source: a.en\n    target: a.de\n", "    source: 'a.en'  # mine\n    target: \"a.de\"\n    tsv: null\n"],
+)
+def test_the_files_of_a_recipe_are_known_however_yaml_writes_them(clone, block):
+    clone.write("recipes/a-en-de.yaml", "data:\n  train:\n" + block)
+    assert clone.calls("train", "SOURCE=a.en", "TARGET=a.de") == ["nmt train recipes/a-en-de.yaml --run runs/a-en-de"]
+
+
+def test_the_languages_of_compressed_files_are_in_the_name_of_their_recipe(clone):
+    named = [
+        (("c.en.gz", "c.de.gz"), "c-en-de"),
+        (("c.en.gz", "c.fr.gz"), "c-en-fr"),
+        (("d.en.txt.xz", "d.de.bz2"), "d-en-de"),
+        (("folder.gz/e.en", "e.de"), "e-en-de"),
+    ]
+    for (source, target), name in named:
+        assert clone.calls("train", f"SOURCE={source}", f"TARGET={target}") == [
+            f"nmt new {source} {target}",
+            f"nmt train recipes/{name}.yaml --run runs/{name}",
+        ]
+
+
 def test_a_refused_draft_leaves_no_recipe(clone):
     clone.write("fail-new", "")
     assert clone.make("train", "SOURCE=a.en", "TARGET=a.de").returncode != 0
