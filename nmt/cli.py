@@ -7,12 +7,16 @@ without them.
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import contextlib
+import gzip
 import itertools
 import logging
+import lzma
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -52,7 +56,11 @@ class _Commands(click.Group):
 
 
 def _raised_here(error: ValueError) -> bool:
-    """Whether the package itself raised ``error``, for the user: a library's ValueError is a bug of ours."""
+    """Whether the package raised ``error``, as it does for the user: a library's ValueError is a bug of ours.
+
+    The innermost Python frame decides, as plain ValueErrors are for the user too. What a built-in function without a
+    frame of its own raises, called by the package, is therefore taken for the user's mistake.
+    """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -225,7 +233,7 @@ def evaluate(directory: str, development: bool, source: str | None, reference: s
 
     run = Run.find(directory, _all_settings(**search))
     if source is not None and reference is not None:
-        name = Path(source).stem
+        name = f"text-{Path(source).stem}"  # never "test" or "development", whatever the file is called
         text = corpus.clean(corpus.read_parallel(source, reference))
     else:
         name = "development" if development else "test"
@@ -265,7 +273,7 @@ def translate(directory: str, source: str, output: str | None, scores: bool, **s
         interactive = stream.isatty()
         if interactive:
             logger.info("type a line and Enter; Ctrl-D ends")
-        lines = _Lines(stream)
+        lines = _Lines(stream, source)
         shown = interactive or (output is None and sys.stdout.isatty())
         with tqdm(unit="line", desc="translating", leave=False, disable=shown or None) as bar:
             while chunk := list(itertools.islice(lines, 1 if interactive else CHUNK)):
@@ -278,15 +286,23 @@ def translate(directory: str, source: str, output: str | None, scores: bool, **s
 
 
 class _Lines(Iterator[str]):
-    """The lines of a byte stream, ended by a newline and by nothing else."""
+    """The lines of the byte stream ``name``, ended by a newline and by nothing else.
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    Raises:
+        CommandError: the stream breaks off, or is not as compressed as its name says.
+    """
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
         self.stream = stream
+        self.name = name
         self.first = True
         self.invalid = 0  # lines with bytes that were replaced
 
     def __next__(self) -> str:
-        raw = self.stream.readline()
+        try:
+            raw = self.stream.readline()
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise CommandError(f"{self.name} cannot be read: {error}") from error
         if not raw:
             raise StopIteration
         if self.first:
@@ -303,22 +319,28 @@ def _reading(name: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
 
-    import bz2
-    import gzip
-    import lzma
-
     from nmt import corpus
 
-    if not Path(name).is_file():
-        raise corpus.missing(Path(name))
+    path = Path(name)
+    if not path.exists():
+        raise corpus.missing(path)
+    if path.is_dir():
+        raise CommandError(f"{path} is a folder; expected a text file")
     opened: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    with opened.get(Path(name).suffix, open)(name, "rb") as stream:
+    try:
+        stream = opened.get(path.suffix, open)(name, "rb")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error}") from error
+    with stream:
         yield stream
 
 
 @contextlib.contextmanager
 def _writing(name: str | None) -> Iterator[IO[bytes]]:
-    """Standard output, or a file that appears under its name when everything went well."""
+    """Standard output, or a file that appears under its name when everything went well.
+
+    What is there and no regular file, such as a named pipe or a device, is written to as it is, never replaced.
+    """
     if name is None:
         yield sys.stdout.buffer
         return
@@ -327,6 +349,10 @@ def _writing(name: str | None) -> Iterator[IO[bytes]]:
     try:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a directory")
+        if path.exists() and not path.is_file():
+            with path.open("wb") as stream:
+                yield stream
+            return
         with beside.open("wb") as stream:
             yield stream
             stream.flush()
@@ -361,7 +387,7 @@ def score(hypotheses: str, reference: str, tokenize: str, lowercase: bool) -> No
 
 
 @commands.command()
-@click.argument("directories", metavar="RUN RUN...", nargs=-1)
+@click.argument("directories", metavar="RUN RUN...", nargs=-1, required=True)
 def compare(directories: tuple[str, ...]) -> None:
     """Tell whether runs differ by more than chance.
 

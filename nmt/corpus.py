@@ -38,7 +38,9 @@ NOTES = {
 }
 
 # C0 (with tab), DEL, C1 (with U+0085), and the two Unicode separators that other programs take for a line end.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# TensorFlow's regular expressions (RE2), which the export uses, read it likewise.
+CONTROL = r"[\x00-\x1f\x7f-\x9f" + "\u2028\u2029]"
+_CONTROL = re.compile(CONTROL)
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -198,13 +200,18 @@ def read_tsv(path: str | Path) -> Corpus:
     return Corpus([row[0] for row in rows], [row[1] for row in rows])
 
 
+def without_control(line: str) -> str:
+    """``line`` with a blank for each control character and Unicode line separator: what a model reads, always."""
+    return _CONTROL.sub(" ", line)
+
+
 def clean(corpus: Corpus) -> Corpus:
     """Every pair of ``corpus``, with each control character and Unicode line separator replaced by a blank.
 
     Notes ``control`` (lines changed) and ``long`` (pairs with a side over ``LONG_WORDS`` or ``LONG_CHARACTERS``).
     """
-    source = [_CONTROL.sub(" ", line) for line in corpus.source]
-    target = [_CONTROL.sub(" ", line) for line in corpus.target]
+    source = [without_control(line) for line in corpus.source]
+    target = [without_control(line) for line in corpus.target]
     changed = sum(a != b for a, b in zip((*corpus.source, *corpus.target), (*source, *target), strict=True))
     long = sum(_is_long(a) or _is_long(b) for a, b in zip(source, target, strict=True))
     return Corpus(source, target, corpus.notes + Counter(control=changed, long=long))

@@ -3,8 +3,9 @@
 Kudo, "Subword Regularization", arXiv:1804.10959; Kudo and Richardson, "SentencePiece", arXiv:1808.06226.
 
 Text is normalised on the way in by SentencePiece's own ``nmt_nfkc``: Unicode NFKC, every kind of blank (line breaks,
-U+2028, zero-width characters among them) to a space, runs and ends squeezed, control characters dropped. So ``decode``
-gives back the *normalised* line: "5 m²" comes back as "5 m2". The rules are stored in the model and travel with it.
+U+2028, zero-width characters among them) to a space, runs and ends squeezed, most control characters dropped (both
+training and translation replace them by blanks before: ``nmt.corpus.without_control``). So ``decode`` gives back the
+*normalised* line: "5 m²" comes back as "5 m2". The rules are stored in the model and travel with it.
 """
 
 import io

@@ -27,9 +27,11 @@ class RecipeError(ValueError):
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, no silent conversion from text to number."""
+    """Base of every section: frozen, no unknown keys, no infinite numbers, no silent conversion from text to number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Files(Section):

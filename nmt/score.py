@@ -64,7 +64,7 @@ def bleu(
         bootstrap: the number of resamples for the interval; 0 for none, which is many times faster.
 
     Raises:
-        ValueError: no lines, different numbers of lines, or an unknown tokenizer.
+        ValueError: no lines, different numbers of lines, or a tokenizer that is unknown or cannot be used here.
     """
     _check(hypotheses, references, "hypotheses")
     metric = _bleu(tokenize, lowercase)
@@ -97,7 +97,8 @@ def compare(
         bootstrap: the number of resamples.
 
     Raises:
-        ValueError: fewer than two systems, no resamples, no lines, different numbers of lines, or an unknown tokenizer.
+        ValueError: fewer than two systems, no resamples, no lines, different numbers of lines, or a tokenizer
+            that is unknown or cannot be used here.
     """
     if len(systems) < 2:
         raise ValueError(f"a comparison needs a baseline and another system, received {len(systems)}: {list(systems)}")
@@ -130,8 +131,11 @@ def _bleu(tokenize: str, lowercase: bool) -> "BLEU":
 
     if tokenize not in BLEU.TOKENIZERS:
         raise ValueError(f"unknown tokenizer {tokenize!r}, expected one of {', '.join(BLEU.TOKENIZERS)}")
-    # force: sacreBLEU keeps silent about tokenized text, _warn_of_tokenized speaks.
-    return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    try:
+        # force: sacreBLEU keeps silent about tokenized text, _warn_of_tokenized speaks.
+        return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    except (ImportError, RuntimeError, OSError) as error:  # a package is missing, or a model cannot be downloaded
+        raise ValueError(f"the tokenizer {tokenize!r} cannot be used here: {' '.join(str(error).split())}") from error
 
 
 def _chrf(lowercase: bool) -> "CHRF":

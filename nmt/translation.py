@@ -10,6 +10,7 @@ import numpy as np
 
 from nmt import search
 from nmt.batches import Ids, pad_source
+from nmt.corpus import without_control
 from nmt.engines import Engine
 from nmt.pieces import Pieces
 from nmt.recipe import Search
@@ -24,7 +25,7 @@ class Translation(NamedTuple):
     """What became of one line."""
 
     text: str
-    score: float  # log-probability, which a beam divides by the length penalty; 0 for a blank line
+    score: float  # log-probability, divided by the length penalty unless the beam is 1; 0 for a blank line
 
 
 def translate(
@@ -36,11 +37,13 @@ def translate(
 ) -> list[Translation]:
     """Translate ``lines``; a line without anything to translate stays empty and never reaches the model.
 
+    Control characters count as blanks, as in training (``nmt.corpus.clean``).
+
     Sentences of similar length are translated together, and come back in the order of ``lines``. ``advance`` is told
     the number of lines done, batch by batch.
     """
     source_pieces, target_pieces = pieces
-    sources = source_pieces.encode_lines(lines)
+    sources = source_pieces.encode_lines(map(without_control, lines))
     translations = [Translation("", 0.0)] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
     advance(len(lines) - len(filled))

@@ -39,8 +39,9 @@ class Translator:
     ) -> list[Translation]:
         """As ``translate``, each with its ``text`` and its ``score``.
 
-        The score is the log-probability (natural logarithm) of the translation divided by its length penalty: 0 is
-        certain, and 0 is given to a blank line. ``advance`` is told the number of lines done, batch by batch.
+        The score is the log-probability (natural logarithm) of the translation, divided by its length penalty unless
+        the beam is 1: 0 is certain, and 0 is given to a blank line. ``advance`` is told the number of
+        lines done, batch by batch.
         """
         if isinstance(lines, str):
             raise ValueError(f"expected a list of lines, received one string; write [{lines[:30]!r}]")

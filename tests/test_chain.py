@@ -82,9 +82,11 @@ def test_two_files_become_a_scored_and_exported_translator(folder: Path, shell: 
     assert "update=30 validation" not in again.stderr, "a finished run is not trained again"
 
     evaluated = shell(NMT, "evaluate", "run")
-    assert "BLEU" in evaluated.stdout
-    assert "chrF" in evaluated.stdout
-    assert json.loads((folder / "run/evaluation.json").read_text())
+    printed = [(line.split()[0], float(line.split()[1])) for line in evaluated.stdout.splitlines()]
+    kept = json.loads((folder / "run/evaluation.json").read_text())["scores"]
+    assert [name for name, _ in printed] == ["BLEU", "chrF2"]
+    assert printed == [(score["name"], round(score["value"], 2)) for score in kept]
+    assert all(0 <= value <= 100 for _, value in printed)
 
     lines = ["The dog sleeps.", "", "I know that the train arrives at four o'clock.", "a\u2028b"]
     text = "\n".join(lines) + "\n"
@@ -99,5 +101,7 @@ def test_two_files_become_a_scored_and_exported_translator(folder: Path, shell: 
     shell(NMT, "train", "mine.yaml", *few, "--set", "training.seed=2", "--run", "other")
     shell(NMT, "evaluate", "other")
     compared = shell(NMT, "compare", "run", "other")
-    assert "run" in compared.stdout
-    assert "other" in compared.stdout
+    rows = [line.split() for line in compared.stdout.splitlines()[1:3]]
+    assert [row[0] for row in rows] == ["run", "other"]
+    assert float(rows[0][1]) == printed[0][1], "the score that evaluate printed"
+    assert 0 <= float(rows[1][4]) <= 1, "a p-value, after the score and its interval"

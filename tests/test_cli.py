@@ -1,8 +1,10 @@
 """The command line: what each command prints, writes and refuses, and how a process ends."""
 
+import bz2
 import gzip
 import json
 import logging
+import lzma
 import os
 import pty
 import random
@@ -178,16 +180,20 @@ def test_evaluation_prints_scores_and_keeps_what_was_scored(run, evaluated):
     assert evaluated.stderr.count("sample") == 3
 
 
-def test_other_text_is_kept_beside_that_of_the_test(folder, run, evaluated):
+def test_other_text_is_kept_beside_that_of_the_test(folder, run, evaluated, tmp_path):
     before = (run / "evaluation.json").read_bytes()
     command("evaluate", run, "--development", "--beam", "1")
     kept = json.loads((run / "evaluation-development.json").read_text("utf-8"))
     assert (kept["text"]["name"], kept["search"]["beam_size"]) == ("development", 1)
     names = [folder / "letters.en", folder / "letters.de"]
     command("evaluate", run, "--source", names[0], "--reference", names[1], "--set", "search.length_penalty=0.5")
-    kept = json.loads((run / "evaluation-letters.json").read_text("utf-8"))
+    kept = json.loads((run / "evaluation-text-letters.json").read_text("utf-8"))
     assert (kept["text"]["pairs"], kept["search"]["length_penalty"]) == (200, 0.5)
-    assert len(corpus.read_lines(run / "translations-letters.tsv")) == 200
+    assert len(corpus.read_lines(run / "translations-text-letters.tsv")) == 200
+    for language in ("en", "de"):  # files called test are still not the run's own test text
+        (tmp_path / f"test.{language}").write_text("a b c\n")
+    command("evaluate", run, "--source", tmp_path / "test.en", "--reference", tmp_path / "test.de", "--beam", "1")
+    assert json.loads((run / "evaluation-text-test.json").read_text("utf-8"))["text"]["pairs"] == 1
     assert (run / "evaluation.json").read_bytes() == before
 
 
@@ -225,6 +231,7 @@ def test_runs_are_compared_by_their_kept_translations(run, evaluated, tmp_path):
 
 def test_comparisons_that_would_mislead_are_refused(run, evaluated, tmp_path):
     assert "a comparison needs a baseline and another system" in refused("compare", run)
+    assert "Missing argument 'RUN RUN...'" in command("compare", code=2).stderr
     other = Path(shutil.copytree(run, tmp_path / "other"))
     rows = (run / "translations.tsv").read_text("utf-8").splitlines(keepends=True)
     (other / "translations.tsv").write_text("".join(rows[:-1]), "utf-8")
@@ -301,6 +308,43 @@ def test_compressed_text_is_read(run, shouting, tmp_path):
     assert command("translate", run, tmp_path / "in.gz").stdout == "A\nB\n"
 
 
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("damage", ["cut short", "changed", "not compressed"])
+def test_broken_compressed_text_is_refused_and_nothing_written(run, shouting, tmp_path, ending, damage):
+    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending]
+    data = compress("".join(f"line {number}\n" for number in range(99)).encode())
+    middle = len(data) // 2
+    broken = {
+        "cut short": data[:middle],
+        "changed": data[:middle] + bytes(byte ^ 255 for byte in data[middle : middle + 8]) + data[middle + 8 :],
+        "not compressed": b"line\n",
+    }
+    (tmp_path / f"text.{ending}").write_bytes(broken[damage])
+    message = refused("translate", run, tmp_path / f"text.{ending}", "-o", tmp_path / "out")
+    assert message.startswith(f"{tmp_path}/text.{ending} cannot be read: ")
+    assert os.listdir(tmp_path) == [f"text.{ending}"]
+
+
+def test_an_output_that_is_no_regular_file_is_written_to_and_stays_what_it_is(run, shouting, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    command("translate", run, "-o", tmp_path / "pipe", input=b"a\nb\n")
+    assert os.read(reader, 99) == b"A\nB\n"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "nothing").symlink_to(os.devnull)
+    command("translate", run, "-o", tmp_path / "nothing", input=b"a\n")
+    assert (tmp_path / "nothing").is_char_device()
+    assert sorted(os.listdir(tmp_path)) == ["nothing", "pipe"]
+
+
+def test_an_input_may_be_a_named_pipe(run, shouting, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["sh", "-c", f"echo a > {tmp_path}/pipe"]) as writer:
+        assert command("translate", run, tmp_path / "pipe").stdout == "A\n"
+    assert writer.returncode == 0
+
+
 def test_an_output_is_written_whole_or_not_at_all(run, shouting, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.write_text("before")
@@ -323,6 +367,7 @@ def test_files_that_cannot_be_read_or_written_are_refused_before_the_model_is_lo
     assert "out was not written: " in message
     assert "No such file or directory" in message
     assert "is a directory" in refused("translate", run, tmp_path / "text.en", "-o", tmp_path)
+    assert refused("translate", run, tmp_path) == f"{tmp_path} is a folder; expected a text file\n"
 
 
 def test_the_command_translates_as_the_python_object_does(folder, run, tmp_path):

@@ -70,6 +70,8 @@ def test_a_text_is_two_files_or_a_tsv_or_a_number_held_out(read):
         (["training.updates=0"], ["training.updates: received 0, expected greater than or equal to 1"]),
         (["model.dropout.layers=1.0"], ["model.dropout.layers: received 1.0, expected less than 1"]),
         (["pieces.character_coverage=0.5"], ["pieces.character_coverage: received 0.5, expected greater than 0.9"]),
+        (["training.learning_rate=.inf"], ["training.learning_rate: received inf, expected a finite number"]),
+        (["search.length_penalty=.nan"], ["search.length_penalty: received nan, expected a finite number"]),
         (["model.flow=sideways"], ["model.flow: received 'sideways', expected 'recurrent' or 'parallel'"]),
         # a text is files or a number
         (["data.development=0"], ["data.development: received 0, expected greater than or equal to 1"]),

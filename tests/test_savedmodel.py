@@ -49,6 +49,7 @@ HARD_LINES = [
     "e\u0301",
     "</s> <s>",
 ]
+HARD_LINES += [f"ka{control}lo" for control in "\x01\t\x1f\x7f\x80\x85\x9f\u2029"]  # as \0 and U+2028: blanks
 HARD_LINES += ["\ufeffmi", b"ka \xff\xfe lo", b"mi\xe2\x82 tu"]
 
 CLIENT = """

@@ -201,3 +201,16 @@ def test_impossible_comparisons_are_refused():
 def test_unknown_tokenizer_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown tokenizer '13b', expected one of none, .*13a"):
         bleu(["x"], ["x"], tokenize="13b")
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("\nneeds more:\n    pip install sacrebleu[ja]\n"), OSError("no network")]
+)
+def test_a_tokenizer_that_cannot_be_used_is_refused_with_the_reason(monkeypatch, error):
+    def fails(name):
+        raise error
+
+    monkeypatch.setattr("sacrebleu.metrics.bleu._get_tokenizer", fails)
+    reason = re.escape(" ".join(str(error).split()))
+    with pytest.raises(ValueError, match=rf"the tokenizer 'ja-mecab' cannot be used here: {reason}$"):
+        bleu(POOR, REFERENCES, tokenize="ja-mecab")

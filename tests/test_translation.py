@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import toy
 
-from nmt import search
+from nmt import corpus, search
 from nmt.batches import pad_source
+from nmt.corpus import Corpus
 from nmt.engines.keras_engine import KerasEngine
 from nmt.recipe import Search
 from nmt.symbols import BOS, EOS, PAD
@@ -57,6 +58,14 @@ def test_every_line_comes_back_in_its_place(pieces, settings):
     found = translate(Echo(), pieces, lines, settings.model_copy(update={"batch_sentences": 4}))
     assert [answer.text for answer in found] == [line if line.strip("\u200b \t\u00a0") else "" for line in lines]
     assert [answer.score == 0 for answer in found] == [not answer.text for answer in found]
+
+
+def test_control_characters_are_blanks_as_in_training(pieces):
+    """Pieces alone would drop most of them, and so join words."""
+    first, second = LINES[0].split()[:2]
+    separated = [f"{first}{control}{second}" for control in "\0\x01\t\x1f\x7f\x85\x9f\u2028\u2029"]
+    assert corpus.clean(Corpus(separated, separated)).source == [f"{first} {second}"] * len(separated)
+    assert {answer.text for answer in translate(Echo(), pieces, separated, GREEDY)} == {f"{first} {second}"}
 
 
 @pytest.mark.parametrize("lines", [[], BLANKS])

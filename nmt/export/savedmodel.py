@@ -18,6 +18,7 @@ import keras
 from keras import ops
 
 from nmt import recipe
+from nmt.corpus import CONTROL
 from nmt.model import TranslationModel
 from nmt.pieces import Pieces
 from nmt.search import beam_in_graph, repeat_rows
@@ -114,7 +115,8 @@ def export(
 
     def translate_text(text: Any) -> dict[str, Any]:
         valid = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")  # as text files are read
-        source = source_tokenizer.tokenize(valid).to_tensor(PAD)  # [B, S]
+        readable = tf.strings.regex_replace(valid, CONTROL, " ")  # as nmt.corpus.without_control does
+        source = source_tokenizer.tokenize(readable).to_tensor(PAD)  # [B, S]
         best, scores = _translate(portable, search, source)
         pieces = tf.ragged.boolean_mask(best, (best != EOS) & (best != PAD))
         lines = tf.strings.regex_replace(target_tokenizer.detokenize(pieces), "[\r\n]", " ")  # as Pieces.decode does
