@@ -109,9 +109,8 @@ def test_interrupted_here_and_resumed_in_another_process_it_ends_as_if_undisturb
     from nmt import training
 
     changes = {"training__updates": 5, "model__encoder_layers": 1, "model__decoder_layers": 1}
-    for name in ("undisturbed", "interrupted"):
-        prepare(tmp_path / name, **changes)
-    train(tmp_path / "undisturbed")
+    recipes = {name: prepare(tmp_path / name, **changes) for name in ("undisturbed", "interrupted")}
+    experiment.train(recipes["undisturbed"], tmp_path / "undisturbed" / "run")
 
     def interrupt(update, *arguments):
         if update == 2:
@@ -120,8 +119,7 @@ def test_interrupted_here_and_resumed_in_another_process_it_ends_as_if_undisturb
 
     rate = training.learning_rate
     monkeypatch.setattr(training, "learning_rate", interrupt)
-    recipe = toy.settings(tmp_path / "interrupted", **{**EVERYTHING, **changes})
-    run, progress = experiment.train(recipe, tmp_path / "interrupted" / "run")
+    run, progress = experiment.train(recipes["interrupted"], tmp_path / "interrupted" / "run")
     assert (progress.batches, progress.finished, run.load_checkpoint().update) == (4, "", 2)
     train(tmp_path / "interrupted")
     assert_same_end(tmp_path / "interrupted", tmp_path / "undisturbed")
