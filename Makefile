@@ -71,7 +71,8 @@ demo:  ## train the demo translator on the CPU, score it, export it and translat
 	@$(MAKE) --no-print-directory evaluate export RECIPE=recipes/demo.yaml RUN=$(DEMO) \
 		SET=$(UPDATES:%=training.updates=%)
 	@echo "Three unseen sentences through the exported translator, without nmt:"
-	@TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -c "$$CLIENT" exports/$(notdir $(DEMO))/text < data/demo/test.en
+	@.venv/bin/python -c "$$CLIENT" exports/$(notdir $(DEMO))/text < data/demo/test.en 2> $(DEMO)/client.log || { \
+		cat $(DEMO)/client.log >&2; exit 1; }
 
 train: $(RUN)/.trained  ## RECIPE=recipes/x.yaml, or SOURCE=a.en TARGET=a.de: train, or go on where it stopped [RUN= SET=]
 	@echo "$(RUN) is trained. Next: make evaluate RECIPE=$(RECIPE)"

@@ -51,7 +51,7 @@ class Progress:
     batches: int = 0  # seen so far; the next batch has this number
     tokens: int = 0  # target pieces seen so far, without padding
     seconds: float = 0.0  # of training and validation, over all processes
-    best: float | None = None  # of recipe training.best
+    best: list[float] | None = None  # the best validation: what recipe training.best says, higher is better
     stale: int = 0  # validations since the best
     rate_factor: float = 1.0  # what plateau decay has left of the learning rate
     lowest_loss: float | None = None
@@ -245,9 +245,9 @@ class _Loop(keras.callbacks.Callback):
         self._open_window()
 
     def _is_better(self, found: Validation) -> bool:
-        value = found.bleu.value if self.settings.best == "bleu" else -found.loss
-        best = -math.inf if self.progress.best is None else self.progress.best
-        if not value > best:  # a loss that is no number is not better either
+        """By loss, or by BLEU and, where BLEU is the same (0 at first), by loss; what is no number is never better."""
+        value = [found.bleu.value, -found.loss] if self.settings.best == "bleu" else [-found.loss]
+        if math.isnan(found.loss) or (self.progress.best is not None and value <= self.progress.best):
             return False
         self.progress.best = value
         return True

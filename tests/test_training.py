@@ -158,7 +158,9 @@ def test_a_finished_training_is_left_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("best", "losses", "bleus", "chosen"),
     [
-        ("bleu", [3.0, 2.0, 1.0, 1.0], [1.0, 7.0, 7.0, 2.0], 1),  # the first of equals
+        ("bleu", [3.0, 2.0, 2.0, 1.0], [1.0, 7.0, 7.0, 2.0], 1),  # the first of equals
+        ("bleu", [3.0, 2.0, 1.0, 0.5], [0.0, 0.0, 0.0, 0.0], 3),  # while BLEU is 0, the loss tells what is learnt
+        ("bleu", [3.0, math.nan], [1.0, 7.0], 0),
         ("loss", [3.0, 2.0, 1.0, 1.5], [1.0, 7.0, 7.0, 2.0], 2),
         ("loss", [math.nan, 2.0, math.nan, 2.5], [1.0, 7.0, 7.0, 9.0], 1),  # what is no number is never best
     ],
