@@ -303,7 +303,7 @@ def _sha256(path: Path) -> str:
 
 def _packed(arrays: dict[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub takes any name for allow_pickle
     return buffer.getvalue()
 
 
