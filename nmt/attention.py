@@ -75,7 +75,7 @@ class BahdanauAttention(keras.layers.Layer):
             The context [B, T, C] and the attention weights [B, T, N, S]; weights are zero where the mask is False.
         """
         query = self.query_projection(query)  # [B, T, A]
-        hidden = ops.tanh(query[:, :, None, :] + memory.keys[:, None, :, :])  # [B, T, S, A]
+        hidden = ops.tanh(ops.expand_dims(query, 2) + ops.expand_dims(memory.keys, 1))  # [B, T, S, A]
         energies = ops.matmul(hidden, self._energy_by_head())  # [B, T, S, N]
         precision = keras.backend.result_type(self.compute_dtype, "float32")  # float32 or better
         energies = ops.cast(ops.transpose(energies, (0, 1, 3, 2)), precision)  # [B, T, N, S]

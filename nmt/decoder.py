@@ -90,8 +90,8 @@ class RecurrentFlow(keras.layers.Layer):
         return ops.matmul(embedded, self._cast(self.kernel)) + self._cast(self.bias)
 
     def _advance(self, projected: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any]:
-        context, _ = self.attention(hidden[:, None], memory)  # [B, 1, C]
-        context = context[:, 0]
+        context, _ = self.attention(ops.expand_dims(hidden, 1), memory)  # [B, 1, C]
+        context = ops.squeeze(context, 1)
         both = ops.concatenate([context, hidden], axis=-1)  # [B, C + H]
         gates = projected + ops.matmul(both, self._cast(self.recurrent_kernel))  # [B, 4H]
         i, f, g, o = ops.split(gates, 4, axis=-1)
@@ -157,8 +157,8 @@ class ParallelFlow(keras.layers.Layer):
     def step(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any]:
         """One piece ``embedded`` [B, E]: the new hidden state and cell [B, H], and the context [B, C]."""
         _, (hidden, cell) = self.lstm.cell(embedded, [hidden, cell])
-        context, _ = self.attention(hidden[:, None], memory)  # [B, 1, C]
-        return hidden, cell, context[:, 0]
+        context, _ = self.attention(ops.expand_dims(hidden, 1), memory)  # [B, 1, C]
+        return hidden, cell, ops.squeeze(context, 1)
 
     def get_config(self) -> dict[str, Any]:
         attention = self.attention

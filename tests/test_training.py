@@ -222,7 +222,7 @@ def test_an_update_is_a_step_of_adam_along_the_mean_of_its_batches_gradients(tmp
 
 
 def test_validation_sees_the_moving_average_and_training_goes_on_with_the_weights(tmp_path, monkeypatch):
-    """a_1 = w_1, a_u = 0.5 a_{u-1} + 0.5 w_u. The weights w_u are read where the update after u begins."""
+    """a_u = m a_{u-1} + (1 - m) w_u, with m = 0, 1/10, 2/11, … The weights w_u are read where update u + 1 begins."""
     model, weights, averages = bigram(), [], []
 
     def rate(update, *arguments):
@@ -234,8 +234,8 @@ def test_validation_sees_the_moving_average_and_training_goes_on_with_the_weight
     train(new_run(tmp_path / "each", updates=5), model, toy.plan(), validate)
     expected = weights[1]  # weights[0] is how it began
     for update in range(1, 5):
-        if update > 1:
-            expected = [0.5 * a + 0.5 * w for a, w in zip(expected, weights[update], strict=True)]
+        momentum = (update - 1) / (update + 8)
+        expected = [momentum * a + (1 - momentum) * w for a, w in zip(expected, weights[update], strict=True)]
         for received, wanted in zip(averages[update - 1], expected, strict=True):
             np.testing.assert_allclose(received, wanted, rtol=1e-6, atol=1e-7)
     assert not np.array_equal(averages[2][0], weights[3][0])
