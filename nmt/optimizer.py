@@ -15,9 +15,9 @@ class Adam(keras.optimizers.Adam):
     ``groups`` names the G layers: each weight belongs to the layer that its path names. The norms are variables of the
     optimizer, so they are computed inside the compiled step, on every backend, and cost one pass over the gradients.
 
-    Deviations: the moving average forgets the untrained weights (``ema_momentum`` is approached as Marian does it); where
-    batches are accumulated, it moves once an update, not with every batch; the gradient of an embedding is the same on
-    every backend.
+    Deviations: the moving average forgets the untrained weights (``ema_momentum`` is approached as Marian does it);
+    where batches are accumulated, it moves once an update, not with every batch; the gradient of an embedding is the
+    same on every backend.
     """
 
     def build(self, variables: list[Any]) -> None:
@@ -43,8 +43,8 @@ class Adam(keras.optimizers.Adam):
     def _update_model_variables_moving_average(self, trainable_variables: list[Any]) -> None:
         batch, batches = self._iterations + 1, self.gradient_accumulation_steps or 1
         before = ops.cast((batch - 1) // batches, "float32")  # updates before this one
-        # Marian's min(decay, (t + 1) / (t + 10)), counted so that the first update sets the average. With the decay alone
-        # it would consist of untrained weights for the first 1 / (1 - decay) updates and more.
+        # Marian's min(decay, (t + 1) / (t + 10)), counted so that the first update sets the average. With the decay
+        # alone it would consist of untrained weights for the first 1 / (1 - decay) updates and more.
         momentum = ops.minimum(self.ema_momentum, before / (before + 9.0))
         momentum = ops.where(ops.equal(batch % batches, 0), momentum, 1.0)
         for variable, average in zip(trainable_variables, self.average, strict=True):
