@@ -33,7 +33,7 @@ class Adam(keras.optimizers.Adam):
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
         # TensorFlow leaves the gradient of an embedding as rows, one for each time that a piece was read. Keras would
         # square and clip these one by one; adding zero makes it a matrix, in which they are added up.
-        grads = [ops.add(gradient, 0.0) for gradient in grads]
+        grads = [ops.add(gradient, 0.0) if hasattr(gradient, "indices") else gradient for gradient in grads]
         squares: list[Any] = [0.0] * len(self.groups)
         for group, gradient in zip(self._group_of, grads, strict=True):
             squares[group] += ops.sum(ops.square(ops.cast(gradient, "float32")))
