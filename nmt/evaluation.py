@@ -19,8 +19,6 @@ from nmt.score import Score
 if TYPE_CHECKING:
     from nmt.engines.keras_engine import KerasEngine
 
-GREEDY = Search(beam_size=1)
-
 
 class Sample(NamedTuple):
     """One sentence as a person reads it."""
@@ -65,17 +63,22 @@ def validate(
     pieces: tuple[Pieces, Pieces],
     development: Corpus,
     plan: BatchPlan,
+    search: Search,
     settings: Evaluation,
     tokenized: bool,
 ) -> Validation:
-    """Loss and accuracy by teacher forcing over the batches of ``plan``, BLEU of greedy translations."""
+    """Loss and accuracy by teacher forcing over the batches of ``plan``, BLEU of greedy translations.
+
+    The beam of ``search`` is not used, its limits of length are: they hold for the final translations too.
+    """
     loss = correct = tokens = 0.0
     for number in range(len(plan.epoch(0))):
         tally = engine.tally(*plan.batch(Position(0, number)))
         loss += float(tally.negative_log_likelihood)
         correct += float(tally.correct)
         tokens += float(tally.tokens)
-    hypotheses = _translate(engine, pieces, development.source, GREEDY, "validating")
+    greedy = search.model_copy(update={"beam_size": 1})
+    hypotheses = _translate(engine, pieces, development.source, greedy, "validating")
     bleu = score.bleu(
         hypotheses,
         development.target,

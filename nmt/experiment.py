@@ -104,6 +104,7 @@ def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
                 (source_pieces, target_pieces),
                 texts.development,
                 development_plan,
+                recipe.search,
                 recipe.evaluation,
                 recipe.data.tokenized,
             )

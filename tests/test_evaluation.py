@@ -16,6 +16,7 @@ from nmt.symbols import BOS, EOS
 from nmt.translation import translate
 
 SETTINGS = Evaluation(samples=3, bootstrap=100)
+SEARCH = Search(beam_size=3)
 TEXT = Corpus(*toy.lines(8, seed=4))
 
 
@@ -47,7 +48,7 @@ def test_loss_and_accuracy_are_those_of_the_sentences_one_by_one(engine, pieces,
         loss -= log_probabilities[np.arange(len(wanted)), wanted].sum()
         right += (logits.argmax(axis=-1) == wanted).sum()
         count += len(wanted)
-    found = evaluation.validate(engine, pieces, TEXT, plan(pieces, lengths), SETTINGS, tokenized=False)
+    found = evaluation.validate(engine, pieces, TEXT, plan(pieces, lengths), SEARCH, SETTINGS, tokenized=False)
     assert found.loss == pytest.approx(loss / count, rel=1e-5)
     assert found.accuracy == pytest.approx(right / count, rel=1e-6)
     assert found.perplexity == pytest.approx(math.exp(loss / count), rel=1e-4)
@@ -60,7 +61,7 @@ def test_the_perplexity_of_a_hopeless_model_is_still_a_number():
 @pytest.mark.parametrize(("tokenized", "lowercase"), [(False, False), (True, True)])
 def test_bleu_is_that_of_greedy_translations_with_its_signature(engine, pieces, tokenized, lowercase):
     settings = SETTINGS.model_copy(update={"lowercase": lowercase})
-    found = evaluation.validate(engine, pieces, TEXT, plan(pieces), settings, tokenized)
+    found = evaluation.validate(engine, pieces, TEXT, plan(pieces), SEARCH, settings, tokenized)
     greedy = [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1))]
     tokenizer = "none" if tokenized else "13a"
     expected = score.bleu(greedy, TEXT.target, tokenize=tokenizer, lowercase=lowercase, bootstrap=0)
@@ -69,10 +70,21 @@ def test_bleu_is_that_of_greedy_translations_with_its_signature(engine, pieces, 
     assert f"case:{'lc' if lowercase else 'mixed'}" in found.bleu.signature
 
 
+def test_greedy_translations_keep_to_the_recipes_limits_of_length(engine, pieces):
+    limits = {"max_length_factor": 0.1, "max_length_extra": 2}
+    search = SEARCH.model_copy(update=limits)
+    found = evaluation.validate(
+        engine, pieces, TEXT, plan(pieces), search, SETTINGS.model_copy(update={"samples": len(TEXT)}), tokenized=False
+    )
+    said = [sample.translation for sample in found.samples]
+    assert said == [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1, **limits))]
+    assert said != [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1))]
+
+
 @pytest.mark.parametrize(("samples", "shown"), [(3, [0, 2, 4]), (1, [0]), (0, []), (99, list(range(8)))])
 def test_samples_are_spread_over_the_text(engine, pieces, samples, shown):
     settings = SETTINGS.model_copy(update={"samples": samples})
-    found = evaluation.validate(engine, pieces, TEXT, plan(pieces), settings, tokenized=False).samples
+    found = evaluation.validate(engine, pieces, TEXT, plan(pieces), SEARCH, settings, tokenized=False).samples
     greedy = [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1))]
     assert found == [(TEXT.source[i], TEXT.target[i], greedy[i]) for i in shown]
 

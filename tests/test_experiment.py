@@ -149,7 +149,13 @@ def test_the_loaded_model_has_the_best_weights_and_scores_as_validation_said(tra
     texts, pieces = read_texts(trained.recipe.data), trained.pieces()
     plan = experiment._plan(trained, texts.development, *pieces, 60)
     found = evaluation.validate(
-        KerasEngine(model), pieces, texts.development, plan, trained.recipe.evaluation, tokenized=False
+        KerasEngine(model),
+        pieces,
+        texts.development,
+        plan,
+        trained.recipe.search,
+        trained.recipe.evaluation,
+        tokenized=False,
     )
     history = min(trained.read_json("history.json"), key=lambda entry: entry["loss"])
     assert found.loss == pytest.approx(history["loss"], rel=1e-5)
