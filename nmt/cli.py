@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import codecs
 import contextlib
+import errno
 import gzip
 import itertools
 import logging
@@ -49,6 +50,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(130)
+        except OSError as error:
+            # Click handles a reader that went away; without a number it is a library's error, not the system's.
+            if error.errno in (None, errno.EPIPE):
+                raise
+            raise CommandError(_refusal(error)) from error
         except ValueError as error:
             if not _raised_here(error):
                 raise
@@ -65,6 +71,15 @@ def _raised_here(error: ValueError) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("nmt.")
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused, and why; of a full disk also what to do."""
+    files = " → ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    message = f"{files}: {error.strerror}" if files else str(error.strerror)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message += "; free some space and run the same command again"
+    return message
 
 
 class _Terminal(logging.Handler):

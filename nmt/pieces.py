@@ -8,6 +8,7 @@ training and translation replace them by blanks before: ``nmt.corpus.without_con
 *normalised* line: "5 m²" comes back as "5 m2". The rules are stored in the model and travel with it.
 """
 
+import contextlib
 import io
 import logging
 import os
@@ -127,6 +128,7 @@ def train(sentences: Iterable[str], path: Path, *, size: int, character_coverage
 
     Raises:
         PiecesError: no text, or a ``size`` too small for the text's characters.
+        OSError: the disk is full or the folder cannot be written; its ``filename`` is the file that is not there.
     """
     if path.suffix != ".model":
         raise PiecesError(f"{path}: a piece model's name ends in .model, as in {path.with_suffix('.model').name}")
@@ -200,5 +202,11 @@ def _vocabulary(pieces: Pieces) -> str:
 def _write(path: Path, content: bytes) -> None:
     """Beside and renamed, so that no reader ever meets half a file."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        error.filename, error.filename2 = str(path), None  # a full disk is told of without a name
+        raise

@@ -1,7 +1,9 @@
 """The command line: what each command prints, writes and refuses, and how a process ends."""
 
 import bz2
+import errno
 import gzip
+import io
 import json
 import logging
 import lzma
@@ -138,6 +140,15 @@ def test_another_recipe_in_the_same_run_is_refused_key_by_key(folder, run):
 def test_a_second_process_in_a_run_is_refused(folder, run):
     with Run.find(run).lock():
         assert "another process is training in" in refused("train", folder / "letters.yaml", "--run", run)
+
+
+def test_a_full_disk_while_pieces_are_trained_is_told_with_what_to_do(folder, tmp_path):
+    (tmp_path / "recipe.yaml").write_text((folder / "letters.yaml").read_text())
+    (tmp_path / "pieces.vocab.partial").symlink_to("/dev/full")
+    message = refused("train", folder / "letters.yaml", "--run", tmp_path)
+    expected = f"{tmp_path}/pieces.vocab: No space left on device; free some space and run the same command again\n"
+    assert message == expected
+    assert not list(tmp_path.glob("pieces*"))
 
 
 def test_a_directory_of_something_else_is_refused(folder):
@@ -457,6 +468,30 @@ def test_a_mistake_of_ours_keeps_its_traceback(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("a\n")
     monkeypatch.setattr(score, "bleu", lambda *arguments, **options: json.loads("no JSON"))
     with pytest.raises(json.JSONDecodeError):
+        command("score", tmp_path / "a", tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.EDQUOT, "Quota", "a"), "a: Quota; free some space and run the same command again"),
+        (OSError(errno.ENOSPC, "Full"), "Full; free some space and run the same command again"),
+        (OSError(errno.EROFS, "Read-only", "a", None, "b"), "a → b: Read-only"),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_one_line(tmp_path, monkeypatch, error, message):
+    def fails(*arguments, **options):
+        raise error
+
+    (tmp_path / "a").write_text("a\n")
+    monkeypatch.setattr(score, "bleu", fails)
+    assert refused("score", tmp_path / "a", tmp_path / "a") == message + "\n"
+
+
+def test_a_librarys_error_without_a_number_keeps_its_traceback(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("a\n")
+    monkeypatch.setattr(score, "bleu", lambda *arguments, **options: io.BytesIO().fileno())
+    with pytest.raises(io.UnsupportedOperation):
         command("score", tmp_path / "a", tmp_path / "a")
 
 

@@ -1,7 +1,9 @@
 """SavedModels against the toolkit itself: exported here, loaded in fresh processes that cannot import the toolkit."""
 
+import errno
 import json
 import random
+import resource
 import subprocess
 import sys
 
@@ -248,17 +250,36 @@ def test_a_directory_with_content_is_left_alone(model, both_pieces, tmp_path):
 def test_a_failure_half_way_leaves_nothing(model, both_pieces, tmp_path, monkeypatch):
     written = []
 
-    def save(function, inputs, kept, path):
+    def save(signature, kept, path):
         if path.name == "text":
-            raise OSError("the disk is full")
+            raise OSError(errno.ENOSPC, "No space left on device")
         path.mkdir(parents=True)
         written.append(path)
 
     monkeypatch.setattr(savedmodel, "_save", save)
-    with pytest.raises(OSError, match="the disk is full"):
+    with pytest.raises(ExportError, match=r"cannot write .*/new: No space left on device\. .* free some space"):
         export(model, *both_pieces, BEAM, tmp_path / "new")
     assert [path.name for path in written] == ["ids"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_tensorflow_cannot_write_is_refused_with_the_reason_and_leaves_nothing(model, both_pieces, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(ExportError) as refusal:
+            export(model, *both_pieces, BEAM, tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert isinstance(refusal.value.__cause__, tf.errors.OpError)
+    assert str(refusal.value).startswith(f"cannot write {tmp_path}/new: File too large. Nothing of it is kept")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_refused(model, both_pieces, tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(ExportError, match=r"cannot write .*/file/new: (File exists|Not a directory)\."):
+        export(model, *both_pieces, BEAM, tmp_path / "file" / "new")
 
 
 def test_another_backend_is_refused(model, both_pieces, tmp_path, monkeypatch):

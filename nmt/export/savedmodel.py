@@ -9,6 +9,7 @@ imported by ``export`` alone. Shape letters: B batch, S source length, T target 
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def export(
 
     Raises:
         ExportError: Keras does not run on TensorFlow, tensorflow-text is missing, the pieces are not those of the
-            model, or ``directory`` holds something already.
+            model, ``directory`` holds something already, or it cannot be written; then nothing of it is kept.
     """
     if keras.backend.backend() != "tensorflow":
         raise ExportError(
@@ -122,20 +123,28 @@ def export(
         lines = tf.strings.regex_replace(target_tokenizer.detokenize(pieces), "[\r\n]", " ")  # as Pieces.decode does
         return {"translation": lines, "score": scores}
 
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as beside:
-        new = Path(beside) / directory.name
-        weights = [weight.value for weight in portable.weights]
-        _save(translate_ids, tf.TensorSpec([None, None], tf.int32, "ids"), weights, new / "ids")
-        tokenizers = [source_tokenizer, target_tokenizer]
-        _save(translate_text, tf.TensorSpec([None], tf.string, "text"), [*weights, *tokenizers], new / "text")
-        extra = new / "ids" / "assets.extra"
-        extra.mkdir()
-        (extra / "source.model").write_bytes(source_pieces.serialized)
-        (extra / "target.model").write_bytes(target_pieces.serialized)
-        readme = _README.format(version=tf.__version__, beam_size=search.beam_size, eos=EOS, pad=PAD)
-        (new / "README.md").write_text(readme, encoding="utf-8")
-        new.rename(directory)
+    # Traced before anything is written, so that below TensorFlow's errors are those of writing.
+    ids = _signature(translate_ids, tf.TensorSpec([None, None], tf.int32, "ids"))
+    text = _signature(translate_text, tf.TensorSpec([None], tf.string, "text"))
+    weights = [weight.value for weight in portable.weights]
+    readme = _README.format(version=tf.__version__, beam_size=search.beam_size, eos=EOS, pad=PAD)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as beside:
+            new = Path(beside) / directory.name
+            _save(ids, weights, new / "ids")
+            _save(text, [*weights, source_tokenizer, target_tokenizer], new / "text")
+            extra = new / "ids" / "assets.extra"
+            extra.mkdir()
+            (extra / "source.model").write_bytes(source_pieces.serialized)
+            (extra / "target.model").write_bytes(target_pieces.serialized)
+            (new / "README.md").write_text(readme, encoding="utf-8")
+            new.rename(directory)
+    except (OSError, tf.errors.OpError) as error:
+        raise ExportError(
+            f"cannot write {directory}: {_reason(error)}. Nothing of it is kept; if the disk is full, free some space "
+            "and run the same command again"
+        ) from error
 
 
 def _portable(model: TranslationModel) -> TranslationModel:
@@ -174,11 +183,28 @@ def _translate(model: TranslationModel, settings: recipe.Search, source: Any) ->
     return ids[:, :longest], ops.where(pieces > 0, found.scores[:, 0], 0.0)
 
 
-def _save(function: Callable[[Any], dict[str, Any]], inputs: Any, kept: list[Any], path: Path) -> None:
-    """Write ``function`` of ``inputs`` as the signature ``serving_default``; ``kept`` is what its graph reads."""
+def _reason(error: Any) -> str:
+    """The system's reason: TensorFlow's errors have it at the end, as "{{node}} file; reason [operation]"."""
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    return re.sub(r"^\{\{.*?\}\} | \[Op:\w+\]$", "", str(error.message)).rpartition("; ")[2]
+
+
+def _signature(function: Callable[[Any], dict[str, Any]], inputs: Any) -> Any:
+    """The graph of ``function`` of ``inputs``, a TensorSpec."""
+    import tensorflow as tf
+
+    return tf.function(function, input_signature=[inputs], autograph=False).get_concrete_function()
+
+
+def _save(signature: Any, kept: list[Any], path: Path) -> None:
+    """Write ``signature`` as ``serving_default``; ``kept`` is what its graph reads.
+
+    Raises:
+        tf.errors.OpError, OSError: ``path`` cannot be written.
+    """
     import tensorflow as tf
 
     module = tf.Module()
     module.kept = kept
-    signature = tf.function(function, input_signature=[inputs], autograph=False).get_concrete_function()
     tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
