@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from nmt import corpus, experiment
+from nmt import corpus, experiment, pieces
 from nmt.corpus import COMPRESSIONS, Corpus, CorpusError
 from nmt.recipe import Data, Dropout, Files, Model, Pieces, Recipe, Training, reference
 
@@ -21,6 +21,8 @@ from nmt.recipe import Data, Dropout, Files, Model, Pieces, Recipe, Training, re
 FEWEST_PAIRS = 50
 # Below, a translator learns its text by heart; the recipe is written, and the user told.
 FEW_PAIRS = 10_000
+# So many tell how long the text is in pieces, in a few seconds.
+SAMPLE_PAIRS = 10_000
 
 
 class _Size(NamedTuple):
@@ -71,6 +73,7 @@ def draft(
     Raises:
         CorpusError: a file is missing, cannot be read or does not fit its partner; there are too few pairs; or the
             file names do not tell the languages.
+        PiecesError: no pieces can be trained from the text.
     """
     files = Files(tsv=source) if target is None else Files(source=source, target=target)
     languages = _languages(source, target, source_language, target_language)
@@ -91,60 +94,105 @@ def draft(
     text = experiment.read_texts(data).train
 
     size = next(size for size in _SIZES if len(text) <= size.pairs)
-    tokenized = _looks_tokenized(text)
+    settings = _pieces(size, text)
+    target_pieces = _target_pieces(text, settings)
+    recipe = Recipe(
+        data=data.model_copy(update={"tokenized": _looks_tokenized(text)}),
+        pieces=settings,
+        model=_model(size, tied=settings.joint),
+        training=_training(size, target_pieces),
+    )
+    names = source + (f" and {target}" if target else "")
+    reasons = [
+        f"{languages[0]} → {languages[1]}: {pairs:,} pairs in {names}",
+        f"held out: {held_out:,} pairs for development and {held_out:,} for test, none of which shares a sentence with "
+        f"the {len(text):,} pairs that are left to train on",
+        *_reasons(recipe, size, len(text), target_pieces),
+    ]
+    return Draft(recipe, reasons)
+
+
+def _pieces(size: _Size, text: Corpus) -> Pieces:
+    """Joint pieces where the languages share their letters; enough of them for their characters."""
     joint = _shared_letters(text) >= 0.5
     sides = ["".join((*text.source, *text.target))] if joint else ["".join(text.source), "".join(text.target)]
     counts = [Counter(side) for side in sides]
     coverage = 0.9995 if max(map(len, counts)) > size.pieces / 4 else 1.0
     needed = max(_characters(count, coverage) for count in counts)
-    pieces = max(size.pieces, math.ceil(2 * needed / 1000) * 1000)
-    target_pieces = _estimated_pieces(text.target)
-    batch_tokens = min(size.batch_tokens, max(16, target_pieces // 20))
-    updates = max(1000, math.ceil(size.epochs * target_pieces / batch_tokens / 100) * 100)
+    return Pieces(size=max(size.pieces, math.ceil(2 * needed / 1000) * 1000), joint=joint, character_coverage=coverage)
 
-    recipe = Recipe(
-        data=data.model_copy(update={"tokenized": tokenized}),
-        pieces=Pieces(size=pieces, joint=joint, character_coverage=coverage),
-        model=Model(
-            embedding_units=size.units,
-            encoder_units=size.units,
-            decoder_units=2 * size.units,
-            attention_units=size.attention_units,
-            readout_units=size.units,
-            tying="three_way" if joint else "output",
-            dropout=Dropout(
-                embedding=size.embedding_dropout,
-                encoder_output=size.encoder_output_dropout,
-                readout=size.readout_dropout,
-            ),
-        ),
-        training=Training(
-            updates=updates,
-            batch_tokens=batch_tokens,
-            warmup_updates=min(1000, updates // 8),
-            weight_average=0.999 if updates >= 5000 else 0.99,
-            validate_every=updates // 20,
+
+def _target_pieces(text: Corpus, settings: Pieces) -> int:
+    """How many pieces the target side will have, the end of each sentence included, as the batch plan counts them.
+
+    Pieces are trained on a sample of evenly spaced pairs; the sample's share of the characters says how many pieces
+    all have. A number of pieces a word would not do: the fewer pieces there are, the more of them a word takes.
+
+    Raises:
+        PiecesError: the text is of a kind that training refuses too.
+    """
+    count = min(len(text), SAMPLE_PAIRS)
+    sample = text.pick((number * len(text) // count for number in range(count)), Counter())
+    learnt = pieces.learn(
+        [*sample.source, *sample.target] if settings.joint else sample.target,
+        size=settings.size,
+        character_coverage=settings.character_coverage,
+        byte_fallback=settings.byte_fallback,
+    )
+    in_sample = sum(map(len, learnt.encode_lines(sample.target)))
+    share = sum(map(len, sample.target)) / sum(map(len, text.target))
+    return round(in_sample / share) + len(text)
+
+
+def _model(size: _Size, *, tied: bool) -> Model:
+    """The sizes; embeddings can be ``tied`` three ways where the pieces are joint."""
+    return Model(
+        embedding_units=size.units,
+        encoder_units=size.units,
+        decoder_units=2 * size.units,
+        attention_units=size.attention_units,
+        readout_units=size.units,
+        tying="three_way" if tied else "output",
+        dropout=Dropout(
+            embedding=size.embedding_dropout,
+            encoder_output=size.encoder_output_dropout,
+            readout=size.readout_dropout,
         ),
     )
+
+
+def _training(size: _Size, target_pieces: int) -> Training:
+    """Batches of which even tiny text fills some, and so many updates that the text is seen ``size.epochs`` times."""
+    batch_tokens = min(size.batch_tokens, max(16, target_pieces // 20))
+    updates = max(1000, math.ceil(size.epochs * target_pieces / batch_tokens / 100) * 100)
+    return Training(
+        updates=updates,
+        batch_tokens=batch_tokens,
+        warmup_updates=min(1000, updates // 8),
+        weight_average=0.999 if updates >= 5000 else 0.99,
+        validate_every=updates // 20,
+    )
+
+
+def _reasons(recipe: Recipe, size: _Size, pairs: int, target_pieces: int) -> list[str]:
+    """Why the recipe for ``pairs`` training pairs is as it is, setting by setting."""
+    updates, batch_tokens = recipe.training.updates, recipe.training.batch_tokens
     reasons = [
-        f"{languages[0]} → {languages[1]}: {pairs:,} pairs in {source}" + (f" and {target}" if target else ""),
-        f"held out: {held_out:,} pairs for development and {held_out:,} for test, none of which shares a sentence with "
-        f"the {len(text):,} pairs that are left to train on",
         f"model: {size.units} units, {2 * size.units} in the decoder, dropout up to {size.readout_dropout}, as suits "
         + (f"up to {size.pairs:,} pairs" if size.pairs < math.inf else "millions of pairs"),
-        f"pieces: {pieces:,} for both languages together, which share their letters"
-        if joint
-        else f"pieces: {pieces:,} for each language, as they share few letters",
+        f"pieces: {recipe.pieces.size:,} for both languages together, which share their letters"
+        if recipe.pieces.joint
+        else f"pieces: {recipe.pieces.size:,} for each language, as they share few letters",
         f"training: {updates:,} updates of {batch_tokens:,} target pieces, "
         f"about {updates * batch_tokens / target_pieces:.0f} times through the text",
     ]
-    if coverage < 1.0:
+    if recipe.pieces.character_coverage < 1.0:
         reasons.append("characters: so many that the rarest 0.05 % are spelt in bytes")
-    if tokenized:
+    if recipe.data.tokenized:
         reasons.append('tokenized: lines end in " .", so scores are computed, and signed, with tok:none')
-    if len(text) < FEW_PAIRS:
+    if pairs < FEW_PAIRS:
         reasons.append(f"few pairs: below some {FEW_PAIRS:,} a translator learns its text by heart; bring more")
-    return Draft(recipe, reasons)
+    return reasons
 
 
 def _languages(
@@ -199,9 +247,3 @@ def _characters(counts: Counter[str], coverage: float) -> int:
         if wanted <= 0:
             return number
     return len(counts)
-
-
-def _estimated_pieces(lines: list[str]) -> int:
-    """About how many pieces the text will have: 1.3 a word, or where words are not spaced one in 1.7 characters."""
-    words, characters = sum(len(line.split()) for line in lines), sum(map(len, lines))
-    return round(1.3 * words if characters < 15 * words else characters / 1.7)

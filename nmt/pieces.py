@@ -113,25 +113,51 @@ class Pieces:
 
 
 def train(sentences: Iterable[str], path: Path, *, size: int, character_coverage: float, byte_fallback: bool) -> Pieces:
-    """Trains unigram pieces and writes them to ``path``, with the list of pieces and log-probabilities beside it.
+    """``learn`` pieces and write them to ``path``, with the list of pieces and log-probabilities beside it.
+
+    Where the text gives fewer pieces than ``size``, a warning tells both numbers.
+
+    Args:
+        sentences, size, character_coverage, byte_fallback: as for ``learn``.
+        path: the ``.model`` file to write; the readable ``.vocab`` goes beside it.
+
+    Raises:
+        PiecesError: as ``learn``, or another ending of ``path``.
+        OSError: the disk is full or the folder cannot be written; its ``filename`` is the file that is not there.
+    """
+    if path.suffix != ".model":
+        raise PiecesError(f"{path}: a piece model's name ends in .model, as in {path.with_suffix('.model').name}")
+    pieces = learn(sentences, size=size, character_coverage=character_coverage, byte_fallback=byte_fallback)
+    if pieces.size < size:
+        logger.warning(
+            "%s: this text gives %d pieces, not the %d asked for; %d are used.",
+            path,
+            pieces.size,
+            size,
+            pieces.size,
+        )
+    # The model last: where it stands, the training is whole.
+    _write(path.with_suffix(".vocab"), _vocabulary(pieces).encode())
+    _write(path, pieces.serialized)
+    return pieces
+
+
+def learn(sentences: Iterable[str], *, size: int, character_coverage: float, byte_fallback: bool) -> Pieces:
+    """Unigram pieces of ``sentences``, in memory alone.
 
     Nothing is drawn at random and the number of threads is fixed: the same text gives the same bytes. The text is held
     in memory; of a very large corpus, give a sample.
 
     Args:
         sentences: plain text, one sentence each; blank ones are passed over.
-        path: the ``.model`` file to write; the readable ``.vocab`` goes beside it.
         size: the number of pieces wanted, special symbols included. Where the text holds fewer, all that it holds are
-            taken, and a warning gives both numbers.
+            taken.
         character_coverage: the share of all characters that get a piece of their own, .98 to 1.
         byte_fallback: spells other characters as UTF-8 bytes (256 pieces), so that nothing is unknown.
 
     Raises:
         PiecesError: no text, or a ``size`` too small for the text's characters.
-        OSError: the disk is full or the folder cannot be written; its ``filename`` is the file that is not there.
     """
-    if path.suffix != ".model":
-        raise PiecesError(f"{path}: a piece model's name ends in .model, as in {path.with_suffix('.model').name}")
     # Collected here, so that an error while reading is raised as itself, not as SentencePiece's RuntimeError.
     lines = [_utf8(sentence) for sentence in sentences if sentence.strip()]
     if not lines:
@@ -169,19 +195,7 @@ def train(sentences: Iterable[str], path: Path, *, size: int, character_coverage
             ) from error
         raise PiecesError(f"cannot train {size} pieces from {len(lines)} sentences: {error}") from error
 
-    pieces = Pieces(model.getvalue())
-    if pieces.size < size:
-        logger.warning(
-            "%s: this text gives %d pieces, not the %d asked for; %d are used.",
-            path,
-            pieces.size,
-            size,
-            pieces.size,
-        )
-    # The model last: where it stands, the training is whole.
-    _write(path.with_suffix(".vocab"), _vocabulary(pieces).encode())
-    _write(path, pieces.serialized)
-    return pieces
+    return Pieces(model.getvalue())
 
 
 def _utf8(line: str) -> bytes:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from nmt import draft, experiment, recipe
+from nmt import draft, experiment, pieces, recipe
 from nmt.corpus import Corpus, CorpusError
 
 CONSONANTS, VOWELS = "bcdfghjklmnprstw", "aeiou"
@@ -82,14 +82,61 @@ def test_more_text_gets_a_larger_model_and_less_dropout(files, monkeypatch):
         return experiment.Texts(text, text, text)
 
     monkeypatch.setattr(draft.experiment, "read_texts", many)
+    monkeypatch.setattr(draft, "_target_pieces", lambda text, settings: 8 * len(text))
     large = draft.draft(*files(sentences(300, 1), sentences(300, 2)))
     assert (small.recipe.model.embedding_units, large.recipe.model.embedding_units) == (128, 256)
     assert (small.recipe.pieces.size, large.recipe.pieces.size) == (1000, 8000)
     assert small.recipe.model.dropout.readout > large.recipe.model.dropout.readout
-    # 150,000 lines of 6 words at 1.3 pieces, 30 times, in batches of 4,000
+    # 1,200,000 pieces, 30 times, in batches of 4,000
     assert large.recipe.training.batch_tokens == 4000
-    assert large.recipe.training.updates == 8800
+    assert large.recipe.training.updates == 9000
     assert not any("below some" in reason for reason in large.reasons)
+
+
+@pytest.mark.parametrize("script", [str, cyrillic], ids=["joint", "apart"])
+def test_the_text_is_seen_as_often_as_is_said(files, tmp_path, caplog, script):
+    """Held against what training does: pieces of all the text, and the length of its batch plan."""
+    drafted = draft.draft(*files(sentences(700, 1), sentences(700, 2, script)))
+    text, settings = experiment.read_texts(drafted.recipe.data).train, drafted.recipe.pieces
+    assert settings.joint == (script is str)
+    assert "pieces, not the" not in caplog.text  # that is training's to tell
+    trained = pieces.train(
+        [*text.source, *text.target] if settings.joint else text.target,
+        tmp_path / "pieces.model",
+        size=settings.size,
+        character_coverage=settings.character_coverage,
+        byte_fallback=settings.byte_fallback,
+    )
+    in_all = sum(len(ids) + 1 for ids in trained.encode_lines(text.target))
+    training = drafted.recipe.training
+    epochs = training.updates * training.batch_tokens / in_all
+    assert 60 <= epochs < 60 + 100 * training.batch_tokens / in_all  # updates are rounded up to hundreds
+    assert any(f"about {epochs:.0f} times through the text" in reason for reason in drafted.reasons)
+
+
+def test_of_much_text_a_sample_is_measured(files, monkeypatch):
+    generator = random.Random(1)
+    words = " ".join(sentences(80, end="")).split()
+    lines = [" ".join(generator.choices(words, k=generator.randint(3, 9))) for _ in range(6000)]
+    text = Corpus(lines[:3000], lines[3000:])
+    settings = recipe.Pieces(size=1000)
+    in_all = draft._target_pieces(text, settings)
+    monkeypatch.setattr(draft, "SAMPLE_PAIRS", 700)
+    learn, given = pieces.learn, []
+
+    def spied(sentences, **options):
+        given.extend(sentences)
+        return learn(sentences, **options)
+
+    monkeypatch.setattr(pieces, "learn", spied)
+    assert draft._target_pieces(text, settings) == pytest.approx(in_all, rel=0.05)
+    assert len(given) == 2 * 700
+    assert given[:2] == [text.source[0], text.source[4]]  # from the whole of it
+
+
+def test_text_that_needs_fewer_pieces_than_drafted_warns_of_nothing(files, caplog):
+    draft.draft(*files(sentences(60, 1), sentences(60, 2)))
+    assert caplog.text == ""
 
 
 def test_the_sizes_grow_with_the_text():
@@ -105,8 +152,7 @@ def test_the_sizes_grow_with_the_text():
 def test_tiny_text_still_fills_batches(files):
     drafted = draft.draft(*files(sentences(60, 1), sentences(60, 2)))
     text = experiment.read_texts(drafted.recipe.data).train
-    words = sum(len(line.split()) for line in text.target)
-    assert drafted.recipe.training.batch_tokens < words / 10
+    assert 20 * drafted.recipe.training.batch_tokens <= draft._target_pieces(text, drafted.recipe.pieces)
 
 
 def test_languages_that_share_letters_share_pieces(files):
@@ -124,7 +170,6 @@ def test_a_script_without_blanks_and_with_many_characters(files):
     drafted = draft.draft(*files(sentences(400, 1), target, ("a.en", "a.ja"))).recipe
     assert drafted.pieces.character_coverage == 0.9995
     assert drafted.pieces.size >= 2 * len(set("".join(target)))  # so that pieces of several characters find room
-    assert draft._estimated_pieces(target) == round(400 * 21 / 1.7)
 
 
 def test_tokenized_text_is_said_to_be(files):

@@ -35,7 +35,7 @@ ROOMS = {
     "training": "recipe batches devices model optimizer curve run evaluation",
     "export": "symbols recipe corpus pieces search model",
     "experiment": "recipe corpus catalogue score pieces batches model devices run engines evaluation training",
-    "draft": "recipe corpus experiment",
+    "draft": "recipe corpus pieces experiment",
     "translator": "recipe pieces search engines translation run experiment",
     "cli": "recipe corpus score export run evaluation experiment draft translator",
 }
