@@ -243,7 +243,7 @@ def evaluate(directory: str, development: bool, source: str | None, reference: s
     """Score a RUN on its test text: BLEU and chrF.
 
     Each comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept in the run, as
-    evaluation.json and translations.tsv.
+    evaluation.json and translations.tsv; of other text under names that are told.
 
     \b
     nmt evaluate runs/mine
@@ -258,8 +258,9 @@ def evaluate(directory: str, development: bool, source: str | None, reference: s
 
     run = Run.find(directory, _all_settings(**search))
     if source is not None and reference is not None:
-        name = f"text-{Path(source).stem}"  # never "test" or "development", whatever the file is called
         text = corpus.clean(corpus.read_parallel(source, reference))
+        # Never "test" or "development", whatever the file is called; the checksum tells texts of one name apart.
+        name = f"text-{Path(source).stem}-{text.checksum()[:8]}"
     else:
         name = "development" if development else "test"
         text = experiment.read_held_out(run, "development" if development else "test")

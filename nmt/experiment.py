@@ -155,7 +155,7 @@ def evaluate(run: Run, text: Corpus, name: str = "test") -> TestResult:
     """Translate ``text`` as the recipe of ``run`` says, score it, and keep both in the run.
 
     The test text's are kept as evaluation.json and translations.tsv, others' as evaluation-<name>.json and
-    translations-<name>.tsv. A row of the TSV file is source, reference, translation.
+    translations-<name>.tsv; which, is logged. A row of the TSV file is source, reference, translation.
 
     Raises:
         ValueError: the run cannot translate yet, as ``load_model``.
@@ -170,15 +170,17 @@ def evaluate(run: Run, text: Corpus, name: str = "test") -> TestResult:
     )
     ending = "" if name == "test" else f"-{name}"
     rows = zip(text.source, text.target, result.translations, strict=True)
-    run.write(f"translations{ending}.tsv", "".join("\t".join(row) + "\n" for row in rows).encode())
+    scores, translations = f"evaluation{ending}.json", f"translations{ending}.tsv"
+    run.write(translations, "".join("\t".join(row) + "\n" for row in rows).encode())
     run.write_json(
-        f"evaluation{ending}.json",
+        scores,
         {
             "text": {"name": name, **_fingerprint(text)},
             "search": recipe.search.model_dump(),
             "scores": [asdict(found) for found in result.scores],
         },
     )
+    logger.info("scores are kept in %s, translations in %s", run.path(scores), run.path(translations))
     return result
 
 

@@ -14,6 +14,8 @@
     train.log
     evaluation.json      scores on the test text
     translations.tsv     its source, reference and translation
+    evaluation-<name>.json, translations-<name>.tsv
+                         the same of other text
 
 Every file but the logs is written beside its place and renamed into it, so that a file is whole or not there; what
 training goes on from is flushed to disk first.

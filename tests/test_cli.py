@@ -198,14 +198,35 @@ def test_other_text_is_kept_beside_that_of_the_test(folder, run, evaluated, tmp_
     assert (kept["text"]["name"], kept["search"]["beam_size"]) == ("development", 1)
     names = [folder / "letters.en", folder / "letters.de"]
     command("evaluate", run, "--source", names[0], "--reference", names[1], "--set", "search.length_penalty=0.5")
-    kept = json.loads((run / "evaluation-text-letters.json").read_text("utf-8"))
+    name = f"text-letters-{corpus.read_parallel(*names).checksum()[:8]}"
+    kept = json.loads((run / f"evaluation-{name}.json").read_text("utf-8"))
+    assert kept["text"]["name"] == name
     assert (kept["text"]["pairs"], kept["search"]["length_penalty"]) == (200, 0.5)
-    assert len(corpus.read_lines(run / "translations-text-letters.tsv")) == 200
+    assert len(corpus.read_lines(run / f"translations-{name}.tsv")) == 200
     for language in ("en", "de"):  # files called test are still not the run's own test text
         (tmp_path / f"test.{language}").write_text("a b c\n")
     command("evaluate", run, "--source", tmp_path / "test.en", "--reference", tmp_path / "test.de", "--beam", "1")
-    assert json.loads((run / "evaluation-text-test.json").read_text("utf-8"))["text"]["pairs"] == 1
+    (kept,) = run.glob("evaluation-text-test-*.json")
+    assert json.loads(kept.read_text("utf-8"))["text"]["pairs"] == 1
     assert (run / "evaluation.json").read_bytes() == before
+
+
+def test_texts_of_one_name_are_kept_apart_and_where_is_told(run, evaluated, tmp_path):
+    told = f"scores are kept in {run}/evaluation.json, translations in {run}/translations.tsv"
+    assert told in evaluated.stderr
+    for day, line in (("monday", "a b c"), ("tuesday", "d e f")):
+        (tmp_path / day).mkdir()
+        for language in ("en", "de"):
+            (tmp_path / day / f"news.{language}").write_text(line + "\n")
+        files = (tmp_path / day / "news.en", tmp_path / day / "news.de")
+        result = command("evaluate", run, "--source", files[0], "--reference", files[1], "--beam", "1")
+        ending = f"text-news-{corpus.read_parallel(*files).checksum()[:8]}"
+        told = f"scores are kept in {run}/evaluation-{ending}.json, translations in {run}/translations-{ending}.tsv"
+        assert told in result.stderr
+        assert (run / f"translations-{ending}.tsv").read_text("utf-8").startswith(f"{line}\t{line}\t")
+    assert (
+        len(list(run.glob("evaluation-text-news-*.json"))) == len(list(run.glob("translations-text-news-*.tsv"))) == 2
+    )
 
 
 def test_evaluations_that_cannot_be_made_are_refused(folder, run, tmp_path):
