@@ -1,0 +1,33 @@
+"""The benchmarks run and write what they measured where they are told to; no figure is judged here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "options", "rows"),
+    [
+        ("train.py", ["--updates", "4", "--rounds", "1"], {"whole loop", "limit", "share of the limit", "peak memory"}),
+        ("start.py", [], {"pieces: train and encode", "to the first update", "nmt --help", "a wrong recipe refused"}),
+    ],
+)
+def test_a_benchmark_replaces_its_own_table_and_nothing_else(tmp_path, script, options, rows):
+    name = "reverse" if script == "train.py" else "start"
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"before\n<!-- {name} -->\nold figures\n<!-- end {name} -->\nafter\n")
+    command = [sys.executable, f"tests/bench/{script}", "recipes/reverse.yaml", *options, "--write", str(page)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True)
+    text = page.read_text()
+    assert text.startswith(f"before\n<!-- {name} -->\n`python tests/bench/{script} recipes/reverse.yaml")
+    assert text.endswith(f"<!-- end {name} -->\nafter\n")
+    assert "old figures" not in text
+    table = [line for line in text.splitlines() if line.startswith("| ")]
+    for row in rows:
+        assert any(row in line and re.search(r"\| \D*\d", line) for line in table), f"no figure for {row}: {table}"
