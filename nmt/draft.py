@@ -1,8 +1,8 @@
 """A first recipe for somebody's own text: sizes that suit how much of it there is.
 
 Small text wants small models, few pieces, small batches and much dropout (Sennrich and Zhang, "Revisiting Low-Resource
-Neural Machine Translation", ACL 2019, arXiv:1905.11901). The sizes between 20,000 and 500,000 pairs are those of the
-recipes that come with the toolkit; the others are drawn out from them with that paper in mind.
+Neural Machine Translation", ACL 2019, arXiv:1905.11901). The models between 20,000 and 500,000 pairs are those of the
+recipes that come with the toolkit; everything else is drawn out from them with that paper in mind.
 """
 
 from __future__ import annotations
