@@ -25,6 +25,23 @@ class Batch(NamedTuple):
     target_in: np.ndarray  # [B, T] BOS y_1 … y_m
     target_out: np.ndarray  # [B, T] y_1 … y_m EOS
 
+    def target_tokens(self) -> int:
+        """The pieces to predict, ends of sentences included."""
+        return int(np.count_nonzero(self.target_out != PAD))
+
+    def part(self, number: int, parts: int) -> Batch:
+        """Part ``number`` (from 0) of ``parts`` that together are this batch, each of as many rows.
+
+        What is missing in the last ones is filled up as in ``pad``: with the first source and nothing to predict.
+        """
+        rows = -(-len(self.source) // parts)
+        source, target_in, target_out = (array[number * rows : (number + 1) * rows] for array in self)
+        missing = rows - len(source)
+        if missing:
+            source = np.concatenate([source, np.repeat(self.source[:1], missing, axis=0)])
+            target_in, target_out = (np.pad(array, ((0, missing), (0, 0))) for array in (target_in, target_out))
+        return Batch(source, target_in, target_out)
+
 
 class Position(NamedTuple):
     """Where in the training text a batch stands."""

@@ -176,7 +176,7 @@ def _training(size: _Size, target_pieces: int) -> Training:
 
 def _reasons(recipe: Recipe, size: _Size, pairs: int, target_pieces: int) -> list[str]:
     """Why the recipe for ``pairs`` training pairs is as it is, setting by setting."""
-    updates, batch_tokens = recipe.training.updates, recipe.training.batch_tokens
+    updates, batch_tokens = recipe.training.updates, size.batch_tokens
     reasons = [
         f"model: {size.units} units, {2 * size.units} in the decoder, dropout up to {size.readout_dropout}, as suits "
         + (f"up to {size.pairs:,} pairs" if size.pairs < math.inf else "millions of pairs"),

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nmt import batches, catalogue, corpus, devices, evaluation, pieces, score
+from nmt import batches, catalogue, corpus, devices, evaluation, forecast, machines, pieces, score
 from nmt.corpus import Corpus, CorpusError
 from nmt.evaluation import TestResult
 from nmt.recipe import Data, Files, Recipe
@@ -60,56 +60,58 @@ def read_texts(data: Data) -> Texts:
     return Texts(train, development, test)
 
 
-def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
+def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> tuple[Run, Progress]:
     """Train ``recipe`` in ``directory``, from the start or from where it was left.
 
     Raises:
         ValueError: text, recipe, device or directory cannot be used; the message says what to do.
     """
     texts = read_texts(recipe.data)
-    device = devices.prepare(recipe.device)  # before the directory: a recipe that cannot run here leaves none
+    # Before the directory: a recipe that cannot run here leaves none.
+    device = devices.prepare(recipe.device, training=True, process=process)
     run = Run.open(directory, recipe)
     with run.lock(), run.logged():
         run.begin()
         _check_corpus(run, texts)
         logger.info("%s", device)
         source_pieces, target_pieces = _train_pieces(run, texts.train)
-        plan = _plan(
-            run, texts.train, source_pieces, target_pieces, recipe.training.batch_tokens, recipe.data.max_length
-        )
+        batch_tokens = _batch_tokens(run)
+        plan = _plan(run, texts.train, source_pieces, target_pieces, batch_tokens, recipe.data.max_length)
         target_pieces_in_all = sum(len(ids) + 1 for ids in plan.target)
-        if target_pieces_in_all < recipe.training.batch_tokens:
+        if recipe.training.batch_tokens != "auto" and target_pieces_in_all < batch_tokens:
             raise CorpusError(
                 f"the training text is smaller than a batch: {target_pieces_in_all:,} target pieces for "
                 f"training.batch_tokens: {recipe.training.batch_tokens}; lower batch_tokens, or bring more text"
             )
-        development_plan = _plan(run, texts.development, source_pieces, target_pieces, recipe.training.batch_tokens)
+        development_plan = _plan(run, texts.development, source_pieces, target_pieces, batch_tokens)
 
         from nmt import model, training
         from nmt.engines.keras_engine import KerasEngine
 
-        translator = model.build(
-            recipe.model,
-            source_pieces.size,
-            target_pieces.size,
-            label_smoothing=recipe.training.label_smoothing,
-            seed=recipe.training.seed,
-        )
-        logger.info("%d weights, %d batches an epoch", translator.count_params(), len(plan.epoch(0)))
-        engine = KerasEngine(translator)
-
-        def validate() -> evaluation.Validation:
-            return evaluation.validate(
-                engine,
-                (source_pieces, target_pieces),
-                texts.development,
-                development_plan,
-                recipe.search,
-                recipe.evaluation,
-                recipe.data.tokenized,
+        with devices.strategy(recipe.device) as parts:
+            translator = model.build(
+                recipe.model,
+                source_pieces.size,
+                target_pieces.size,
+                label_smoothing=recipe.training.label_smoothing,
+                seed=recipe.training.seed,
             )
+            translator.streams = devices.streams(recipe.device)
+            logger.info("%d weights, %d batches an epoch", translator.count_params(), len(plan.epoch(0)))
+            engine = KerasEngine(translator)
 
-        return run, training.train(run, translator, plan, validate)
+            def validate() -> evaluation.Validation:
+                return evaluation.validate(
+                    engine,
+                    (source_pieces, target_pieces),
+                    texts.development,
+                    development_plan,
+                    recipe.search,
+                    recipe.evaluation,
+                    recipe.data.tokenized,
+                )
+
+            return run, training.train(run, translator, plan, validate, parts)
 
 
 def load_model(run: Run) -> TranslationModel:
@@ -269,6 +271,14 @@ def _train_pieces(run: Run, text: Corpus) -> tuple[pieces.Pieces, pieces.Pieces]
     if run.read_json("pieces.json") is None:
         run.pin_pieces()
     return run.pieces()
+
+
+def _batch_tokens(run: Run) -> int:
+    """What the recipe says; of auto what was found before, or else the least that a trial begins with."""
+    tokens = run.recipe.training.batch_tokens
+    if tokens == "auto":
+        tokens = (run.read_json("forecast.json") or {"batch_tokens": forecast.TRIED[0]})["batch_tokens"]
+    return int(tokens)
 
 
 def _plan(

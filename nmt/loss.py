@@ -22,18 +22,32 @@ def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0) -> Any
         - sum_v q(v) log softmax(logits)(v)
     """
     logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
-    if label_smoothing:
-        pieces = logits.shape[-1]
-        spread = label_smoothing / pieces
-        here, elsewhere = (ops.convert_to_tensor(q, logits.dtype) for q in (1 - label_smoothing + spread, spread))
-        at_target = ops.equal(ops.arange(pieces, dtype=target.dtype), ops.expand_dims(target, -1))  # [B, T, V]
-        # q in full, since TensorFlow has loss and gradient for it in one operation: half the time and memory of adding
-        # the smoothing's terms to the loss below, each of which has a gradient as large as the logits.
-        wanted = ops.where(at_target, here, elsewhere)
-        losses = ops.categorical_crossentropy(wanted, logits, from_logits=True)
-    else:
-        losses = ops.sparse_categorical_crossentropy(target, logits, from_logits=True)
-    return ops.where(ops.not_equal(target, PAD), losses, 0.0)
+    pieces = logits.shape[-1]
+    spread = label_smoothing / pieces
+    here = 1 - label_smoothing + spread  # q at the target
+    target = ops.cast(target, "int32")
+
+    # Loss and gradient written out, because each operation reads or writes as much as all logits: the exponentials
+    # serve both, and the gradient differs from softmax - spread at one place a row only.
+    @ops.custom_gradient
+    def smoothed(logits: Any) -> Any:
+        largest = ops.max(logits, axis=-1, keepdims=True)
+        at_target = ops.take_along_axis(logits, ops.expand_dims(target, -1), axis=-1)  # [B, T, 1]
+        exponentials = ops.exp(logits - largest)
+        total = ops.sum(exponentials, axis=-1, keepdims=True)
+        losses = ops.log(total) + largest - (here - spread) * at_target  # = - log softmax at the target, weighted
+        if label_smoothing:
+            losses -= spread * ops.sum(logits, axis=-1, keepdims=True)
+
+        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+            scale = ops.expand_dims(arguments[0] if upstream is None else upstream, -1)
+            slope_at_target = ops.exp(at_target - largest) * (scale / total) - here * scale
+            is_target = ops.equal(ops.arange(pieces, dtype="int32"), ops.expand_dims(target, -1))  # [B, T, V]
+            return ops.where(is_target, slope_at_target, exponentials * (scale / total) - spread * scale)
+
+        return ops.squeeze(losses, -1), gradient
+
+    return ops.where(ops.not_equal(target, PAD), smoothed(logits), 0.0)
 
 
 def token_mean(losses: Any, target: Any) -> Any:

@@ -92,6 +92,7 @@ class TranslationModel(keras.Model):
             dtype=policy,
         )
         self.token_loss = keras.metrics.Mean(name="token_loss")
+        self.streams = 1  # parts of a training batch that are computed side by side; see devices.streams
 
     def build(self, input_shape: Any = None) -> None:
         embedded = (None, None, self.settings.embedding_units)
@@ -108,9 +109,20 @@ class TranslationModel(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Logits [B, T, V] for ``inputs`` {"source": [B, S], "target_in": [B, T]}."""
-        memory = self.encode(inputs["source"], training)
-        embedded = self._embed(self.target_embedding, inputs["target_in"], training)  # [B, T, E]
+        """Logits [B, T, V] for ``inputs`` {"source": [B, S], "target_in": [B, T]}.
+
+        In training with several ``streams`` a list of them, for the parts of the batch: no part waits for another, so
+        a backend may compute them at the same time, each on a core of its own. ``compute_loss`` takes the list.
+        """
+        source, target_in = inputs["source"], inputs["target_in"]
+        if training and self.streams > 1:
+            parts = zip(_cut(source, self.streams), _cut(target_in, self.streams), strict=True)
+            return [self._run(*part, training) for part in parts]
+        return self._run(source, target_in, training)
+
+    def _run(self, source: Any, target_in: Any, training: bool) -> Any:
+        memory = self.encode(source, training)
+        embedded = self._embed(self.target_embedding, target_in, training)  # [B, T, E]
         return self._logits(self.decoder(embedded, memory, training=training))
 
     def encode(self, source: Any, training: bool = False) -> Memory:
@@ -154,11 +166,21 @@ class TranslationModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """The smoothed cross-entropy a target piece, a mean over the batch; ``fit`` minimises it."""
-        losses = loss.cross_entropy(y_pred, y, self.label_smoothing)  # [B, T]
+        """The smoothed cross-entropy a target piece, a mean over the batch; ``fit`` minimises it.
+
+        ``sample_weight`` [B], 1 / target pieces of the whole batch, is given where x and y may be one device's part of
+        it: the sum over the devices is then the mean over the batch.
+        """
+        tokens = loss.token_count(y)
+        parts = y_pred if isinstance(y_pred, list) else [y_pred]
+        targets = _cut(y, len(parts))
+        losses = [
+            loss.cross_entropy(*part, self.label_smoothing) for part in zip(parts, targets, strict=True)
+        ]  # [B, T]
+        losses = ops.concatenate(losses, axis=0) if len(losses) > 1 else losses[0]
         mean = loss.token_mean(losses, y)
-        self.token_loss.update_state(mean, loss.token_count(y))
-        return mean
+        self.token_loss.update_state(mean, tokens)
+        return mean if sample_weight is None else ops.sum(losses * ops.expand_dims(sample_weight, -1))
 
     def _embed(self, embedding: keras.layers.Embedding, pieces: Any, training: bool) -> Any:
         return self.drop(embedding(pieces), training=training)
@@ -179,6 +201,12 @@ class TranslationModel(keras.Model):
             "label_smoothing": self.label_smoothing,
             "use_cudnn": self.use_cudnn,
         }
+
+
+def _cut(rows: Any, parts: int) -> list[Any]:
+    """``rows`` [B, ...] in ``parts`` of as many rows each, but for the last."""
+    size = (ops.shape(rows)[0] + parts - 1) // parts
+    return [rows[part * size : (part + 1) * size] for part in range(parts)]
 
 
 def build(

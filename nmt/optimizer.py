@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from nmt import devices
+
 
 @keras.saving.register_keras_serializable("nmt")
 class Adam(keras.optimizers.Adam):
@@ -34,11 +36,15 @@ class Adam(keras.optimizers.Adam):
         # TensorFlow leaves the gradient of an embedding as rows, one for each time that a piece was read. Keras would
         # square and clip these one by one; adding zero makes it a matrix, in which they are added up.
         grads = [ops.add(gradient, 0.0) if hasattr(gradient, "indices") else gradient for gradient in grads]
+        grads = devices.summed(grads)  # before they are clipped: Keras would add up what each replica has clipped
         squares: list[Any] = [0.0] * len(self.groups)
         for group, gradient in zip(self._group_of, grads, strict=True):
             squares[group] += ops.sum(ops.square(ops.cast(gradient, "float32")))
         self.gradient_norms.assign(ops.sqrt(ops.stack(squares)))
         super().apply(grads, trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return grads_and_vars  # done in ``apply``
 
     def _update_model_variables_moving_average(self, trainable_variables: list[Any]) -> None:
         batch, batches = self._iterations + 1, self.gradient_accumulation_steps or 1

@@ -171,8 +171,8 @@ class Training(Section):
     """of initial weights, dropout and the order of batches"""
     updates: Count = 10000
     """optimiser steps of the whole run"""
-    batch_tokens: Annotated[int, Field(ge=16)] = 4000
-    """target pieces a batch, padding included"""
+    batch_tokens: Annotated[int, Field(ge=16)] | Literal["auto"] = 4000
+    """target pieces a batch, padding included; auto: as many as memory allows, tried out at the start"""
     gradient_accumulation: Count = 1
     """batches whose gradients make one update"""
     learning_rate: Positive = 0.001
@@ -231,12 +231,42 @@ class Device(Section):
     """what Keras runs on; exporting a SavedModel needs tensorflow"""
     kind: Literal["auto", "cpu", "gpu"] = "auto"
     """gpu is refused where there is none; auto takes one if it is there"""
+    strategy: Literal["single", "mirrored", "multi_machine"] = "single"
+    """single: one device; mirrored: a copy of the model on every GPU of this machine (backend tensorflow);
+    multi_machine: one on every device of several machines (backend jax). Each takes its part of every batch"""
+    replicas: CountOrZero = 0
+    """copies under mirrored; 0 = one a GPU; on a CPU, which is then cut up, say how many"""
+    coordinator: str | None = None
+    """host:port of the first machine under multi_machine; none = from the scheduler (Slurm, Open MPI, Kubernetes)"""
+    processes: Annotated[int, Field(ge=2)] | None = None
+    """how many processes train together under multi_machine; none = from the scheduler"""
     threads: CountOrZero = 0
     """CPU threads; 0 = all cores"""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """of the layers; softmax and loss are always float32"""
     memory_growth: bool = True
     """take GPU memory as needed instead of all at once"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Device:
+        backend = {"mirrored": "tensorflow", "multi_machine": "jax"}.get(self.strategy, self.backend)
+        if self.backend != backend:
+            raise ValueError(
+                f"strategy: {self.strategy} needs backend: {backend}; received backend: {self.backend}"
+                + ("; several GPUs of one machine on jax are strategy: multi_machine too" if backend != "jax" else "")
+            )
+        if self.strategy == "mirrored" and self.kind == "cpu" and self.replicas < 2:
+            raise ValueError(f"strategy: mirrored on a CPU needs replicas: 2 or more; received {self.replicas}")
+        if self.strategy != "mirrored" and self.replicas:
+            raise ValueError(f"replicas: {self.replicas} is for strategy: mirrored; received {self.strategy}")
+        if (self.coordinator is None) != (self.processes is None):
+            raise ValueError(
+                "give both coordinator and processes, or none of them where a scheduler tells; "
+                f"received {self.coordinator} and {self.processes}"
+            )
+        if self.strategy != "multi_machine" and self.coordinator is not None:
+            raise ValueError(f"coordinator and processes are for strategy: multi_machine; received {self.strategy}")
+        return self
 
 
 class Recipe(Section):
@@ -256,6 +286,12 @@ class Recipe(Section):
             raise ValueError(
                 "model.tying: three_way shares one embedding between both languages, which needs pieces.joint: true; "
                 "use model.tying: output for separate piece models"
+            )
+        if self.device.strategy == "mirrored" and self.training.gradient_accumulation > 1:
+            raise ValueError(
+                "training.gradient_accumulation does not work with device.strategy: mirrored (TensorFlow cannot "
+                f"accumulate across replicas); received {self.training.gradient_accumulation}; use "
+                "gradient_accumulation: 1 and more batch_tokens, or device.backend: jax with strategy: multi_machine"
             )
         if self.search.beam_size * 2 > self.pieces.size:
             raise ValueError(

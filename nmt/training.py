@@ -14,10 +14,12 @@ very next batch, with every number as it was.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import math
 import platform
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -29,10 +31,12 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from nmt import curve, devices
+from nmt import curve, devices, machines
 from nmt import recipe as recipes
 from nmt.batches import Batch, BatchPlan, Position
+from nmt.devices import Parts
 from nmt.evaluation import Validation
+from nmt.forecast import Trial
 from nmt.model import TranslationModel
 from nmt.optimizer import Adam
 from nmt.run import Checkpoint, Run, RunError, weights_by_name
@@ -42,6 +46,10 @@ logger = logging.getLogger("nmt")
 
 class DivergedError(ValueError):
     """The loss is no number any more."""
+
+
+class OutOfMemoryError(ValueError):
+    """A step needs more memory than there is."""
 
 
 @dataclass
@@ -61,16 +69,23 @@ class Progress:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-def train(run: Run, model: TranslationModel, plan: BatchPlan, validate: Callable[[], Validation]) -> Progress:
+def train(
+    run: Run,
+    model: TranslationModel,
+    plan: BatchPlan,
+    validate: Callable[[], Validation],
+    parts: Parts | None = None,
+) -> Progress:
     """Train ``model`` on the batches of ``plan`` as the recipe of ``run`` says, from where the run stands.
 
-    ``validate`` judges the model as it is at that moment.
+    ``validate`` judges the model as it is at that moment. Of every batch this process computes ``parts``; where there
+    are more, other processes compute them and do everything else alike.
 
     Raises:
         DivergedError: the loss became NaN or infinite; the last checkpoint is kept.
         RunError: a checkpoint cannot be read or written.
     """
-    settings = run.recipe.training
+    settings, parts = run.recipe.training, parts or Parts(1, range(1))
     optimizer = Adam(
         learning_rate=settings.learning_rate,
         global_clipnorm=settings.clip_norm,
@@ -85,12 +100,35 @@ def train(run: Run, model: TranslationModel, plan: BatchPlan, validate: Callable
     progress = _restore(run, model)
     if progress.finished:
         return progress
-    loop = _Loop(run, model, optimizer, plan, validate, progress)
-    with loop.interruptible():
+    trial = None
+    if not progress.batches:
+        trial = Trial(plan, auto=settings.batch_tokens == "auto" and not run.path("forecast.json").is_file())
+    loop = _Loop(run, model, optimizer, plan, validate, progress, parts, trial)
+    with loop.interruptible(), machines.lost_peers(), _enough_memory(settings):
         remaining = settings.updates * settings.gradient_accumulation - progress.batches
-        batches = _Batches(plan, progress.batches, remaining)
-        model.fit(devices.of_any_length(batches), epochs=1, shuffle=False, verbose=0, callbacks=[loop])
+        batches = _Batches(loop, progress.batches, remaining, parts)
+        try:
+            model.fit(devices.feed(batches), epochs=1, shuffle=False, verbose=0, callbacks=[loop])
+        finally:
+            loop.settled.set()  # whoever fetches batches must not wait for ever
     return progress
+
+
+@contextlib.contextmanager
+def _enough_memory(settings: recipes.Training) -> Iterator[None]:
+    """Say what to halve where memory is exhausted."""
+    try:
+        yield
+    except Exception as error:
+        if not devices.out_of_memory(error):
+            raise
+        tokens, batches = settings.batch_tokens, settings.gradient_accumulation
+        way = "a number instead of auto" if tokens == "auto" else f"{tokens // 2} (half of {tokens})"
+        raise OutOfMemoryError(
+            f"out of memory. Set training.batch_tokens to {way}, and training.gradient_accumulation to {2 * batches} "
+            "(twice as many batches an update) to learn from as many pieces an update as before; a run that has saved "
+            "something keeps its recipe, so then train into a new directory with --run"
+        ) from error
 
 
 def learning_rate(update: int, settings: recipes.Training, rate_factor: float = 1.0) -> float:
@@ -107,18 +145,31 @@ def learning_rate(update: int, settings: recipes.Training, rate_factor: float = 
 
 
 class _Batches(keras.utils.PyDataset):
-    """The batches of a plan from number ``first``, as ``fit`` wants them."""
+    """What ``fit`` computes: the steps of a trial, if there is one, then the batches of a plan from number ``first``.
 
-    def __init__(self, plan: BatchPlan, first: int, count: int) -> None:
+    Of each only the parts of this process, one by one. A row's weight is 1 / target pieces of the whole batch.
+    """
+
+    def __init__(self, loop: _Loop, first: int, count: int, parts: Parts) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        self.plan, self.first, self.count = plan, first, count
+        self.loop, self.first, self.count, self.parts = loop, first, count, parts
+        self.trial = loop.trial.steps if loop.trial else []
 
     def __len__(self) -> int:
-        return self.count
+        return (len(self.trial) + self.count) * len(self.parts.mine)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        batch: Batch = self.plan.batch(self.plan.locate(self.first + index))
-        return {"source": batch.source, "target_in": batch.target_in}, batch.target_out
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        number, part = divmod(index, len(self.parts.mine))
+        batch = self._batch(number)
+        mine = batch.part(self.parts.mine[part], self.parts.total)
+        weights = np.full(len(mine.source), 1 / batch.target_tokens(), "float32")
+        return {"source": mine.source, "target_in": mine.target_in}, mine.target_out, weights
+
+    def _batch(self, number: int) -> Batch:
+        if number < len(self.trial):
+            return self.trial[number]
+        plan = self.loop.settled_plan()
+        return plan.batch(plan.locate(self.first + number - len(self.trial)))
 
 
 class _Loop(keras.callbacks.Callback):
@@ -132,37 +183,60 @@ class _Loop(keras.callbacks.Callback):
         plan: BatchPlan,
         validate: Callable[[], Validation],
         progress: Progress,
+        parts: Parts,
+        trial: Trial | None,
     ) -> None:
         super().__init__()
+        self.trial = trial
+        self.settled = threading.Event()  # the plan is that of the training, and no longer that of a trial
+        self.before: list[np.ndarray] = []  # the trial
+        self.replicated = len(parts.mine) > 1
+        self.together = parts.total > len(parts.mine)  # with other processes, which must stop when this one does
         self.run, self.adam, self.plan, self.validate = run, optimizer, plan, validate
         self.settings = run.recipe.training
         self.progress = progress
         self.events = _Events(run.path("tensorboard"))
         self.stopping = False
+        self.rate = 0.0  # of the update at hand
         self.began = time.perf_counter() - progress.seconds
         self.bar = tqdm(
             total=self.settings.updates, initial=self._update(), unit="update", disable=None, smoothing=0.02
         )
         self.window_seconds, self.window_tokens = progress.seconds, progress.tokens
 
-    # Keras calls these three
+    # Keras calls these four
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.memory = devices.memory(anew=True)
+        if self.trial:
+            self.before = [variable.numpy() for variable in _variables(self.model)]
+        else:
+            self.settled.set()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.step_began = time.perf_counter()
         if self.progress.batches % self.settings.gradient_accumulation == 0:
-            rate = learning_rate(self._update() + 1, self.settings, self.progress.rate_factor)
-            self.model.optimizer.learning_rate = rate
+            self.rate = learning_rate(self._update() + 1, self.settings, self.progress.rate_factor)
+            self.model.optimizer.learning_rate = self.rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.trial:
+            float(logs["token_loss"])  # waits for the step
+            self._try(self.trial)
+            return
         position = self.plan.locate(self.progress.batches)
         self.progress.batches += 1
         self.progress.tokens += self.plan.target_tokens(position)
-        self._refuse_nan("loss", float(logs["token_loss"]), position)
+        # Of several replicas Keras logs the first one's.
+        loss = float(self.model.token_loss.result() if self.replicated else logs["token_loss"])
+        self._refuse_nan("loss", loss, position)
         if self.progress.batches % self.settings.gradient_accumulation:
             return
         update = self._update()
         self.bar.update()
         if update % self.settings.log_every == 0:
-            self._log(update, float(logs["token_loss"]))
+            self._log(update, loss)
+        self.stopping = machines.any_of(self.stopping) if self.together else self.stopping
         due = update % self.settings.validate_every == 0 or update == self.settings.updates
         if due or self.stopping:  # a finite loss may have an infinite gradient
             self._refuse_nan("weights", sum(float(np.sum(w.numpy())) for w in self.model.trainable_variables), position)
@@ -180,6 +254,38 @@ class _Loop(keras.callbacks.Callback):
 
     # In the order in which they happen
 
+    def settled_plan(self) -> BatchPlan:
+        """The plan, as soon as a trial does not change it any more."""
+        self.settled.wait()
+        return self.plan
+
+    def _try(self, trial: Trial) -> None:
+        """Note what a step of the trial took; after the last one, undo them all and tell what is to come."""
+        trial.record(time.perf_counter() - self.step_began, devices.memory().peak - self.memory.used)
+        settings = self.settings
+        if trial.tells_size and not self.settled.is_set():
+            if trial.auto:
+                tokens = self._agreed(trial.fitting_tokens(self.memory.free))
+                self.plan = dataclasses.replace(self.plan, batch_tokens=tokens)
+            self.settled.set()
+        if not trial.finished:
+            return
+        for variable, value in zip(_variables(self.model), self.before, strict=True):
+            variable.assign(value)
+        found = trial.forecast(
+            self.plan, self.model.count_params(), settings.updates, settings.gradient_accumulation, self.memory.free
+        )
+        logger.info("%s", found)
+        if found.step_memory > found.free_memory:
+            logger.warning("the largest step may not fit into memory; halve training.batch_tokens if training fails")
+        self.run.write_json("forecast.json", found._asdict())
+        self.trial, self.before = None, []
+        self.began = time.perf_counter() - self.progress.seconds
+        self._open_window()
+
+    def _agreed(self, tokens: int) -> int:
+        return int(machines.hear(str(tokens).encode())) if self.together else tokens
+
     def _refuse_nan(self, what: str, value: float, position: Position) -> None:
         if math.isfinite(value):
             return
@@ -195,7 +301,6 @@ class _Loop(keras.callbacks.Callback):
 
     def _log(self, update: int, loss: float) -> None:
         seconds = self._seconds()
-        rate = float(self.model.optimizer.learning_rate)
         norms = self.adam.gradient_norms.numpy()
         speed = (self.progress.tokens - self.window_tokens) / (seconds - self.window_seconds)
         left = round((self.settings.updates - update) * seconds / update)
@@ -205,12 +310,12 @@ class _Loop(keras.callbacks.Callback):
             self.settings.updates,
             self.plan.locate(self.progress.batches).epoch,
             loss,
-            rate,
+            self.rate,
             np.sqrt(np.sum(norms**2)),
             speed,
             f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}",
         )
-        values = {"train/loss": loss, "train/learning_rate": rate, "train/tokens_per_second": speed}
+        values = {"train/loss": loss, "train/learning_rate": self.rate, "train/tokens_per_second": speed}
         values |= {f"gradient_norm/{name}": float(norm) for name, norm in zip(self.adam.groups, norms, strict=True)}
         self.events.write(update, values)
         self._open_window()
