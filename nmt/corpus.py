@@ -401,6 +401,22 @@ def _is_long(line: str) -> bool:
     return len(line) > LONG_CHARACTERS or (len(line) > LONG_WORDS and len(line.split()) > LONG_WORDS)
 
 
+def sample(texts: Sequence[Sequence[str]], size: int) -> list[str]:
+    """Lines of each of ``texts`` at even distances, about ``size`` bytes of UTF-8 in all; all, if they are no more."""
+    total = sum(map(_bytes, texts))
+    lines: list[str] = []
+    for text in texts:
+        count = len(text) if total <= size else max(1, len(text) * size // total)
+        lines += _picked(text, np.arange(count) * len(text) // count) if count < len(text) else text
+    return lines
+
+
+def _bytes(lines: Sequence[str]) -> int:
+    return (
+        int(lines.sizes.sum(dtype="int64")) if isinstance(lines, Lines) else sum(len(line.encode()) for line in lines)
+    )
+
+
 def drop_empty(corpus: Corpus) -> Corpus:
     """The pairs whose two sides both hold something but blanks, for training. Notes ``empty`` (pairs dropped)."""
     pairs = _watched(zip(corpus.source, corpus.target, strict=True), "looking for empty lines", len(corpus))

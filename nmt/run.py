@@ -2,6 +2,7 @@
 
     recipe.yaml          the effective recipe
     corpus.json          checksums and counts of the text it was trained on
+    index.npz            where that text stands on disk, and how many pieces it has (nmt.index)
     source.model         the pieces (one file, pieces.model, where they are joint), each with a readable .vocab
     target.model
     pieces.json          checksums of the pieces
