@@ -39,8 +39,8 @@ from tqdm import tqdm
 
 COMPRESSIONS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
-# Bytes that are looked through at a time, and lines that are read at a time.
-_CHUNK, _BLOCK = 1 << 22, 1 << 12
+# Bytes that are read at a time.
+_CHUNK = 1 << 22
 
 # Longer lines are rarely one sentence, and a single one decides the size of its batch.
 LONG_WORDS, LONG_CHARACTERS = 200, 1000
@@ -169,8 +169,9 @@ class Lines(Sequence[str]):
 
     def stream(self) -> Iterator[bytes]:
         """The bytes of every line as they stand in the file, read in blocks where the lines stand close together."""
-        for first in range(0, len(self), _BLOCK):
-            starts, sizes = self.starts[first : first + _BLOCK], self.sizes[first : first + _BLOCK].astype("int64")
+        together = 1 + _CHUNK * len(self) // (1 + int(self.sizes.sum(dtype="int64")))  # lines, one chunk or so
+        for first in range(0, len(self), together):
+            starts, sizes = self.starts[first : first + together], self.sizes[first : first + together].astype("int64")
             begin, end = int(starts.min()), int((starts + sizes).max())
             places = zip(starts.tolist(), sizes.tolist(), strict=True)
             if end - begin <= 8 * sizes.sum() + _CHUNK:
@@ -478,15 +479,16 @@ def _components(corpus: Corpus) -> np.ndarray:
 
     for lines in (corpus.source, corpus.target):
         keys = np.fromiter(map(_key, _watched(lines, "looking for equal sentences", len(lines))), "uint64", len(lines))
-        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-        first = first[which]  # pair of the same sentence
-        for i in np.flatnonzero(first != np.arange(len(first))).tolist():
-            one, other = root(i), root(int(first[i]))
+        order = keys.argsort()
+        equal = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
+        for i, j in zip(order[equal].tolist(), order[equal + 1].tolist(), strict=True):
+            one, other = root(i), root(j)
             parent[max(one, other)] = min(one, other)
     roots = np.array(parent)
     while not np.array_equal(roots, above := roots[roots]):
         roots = above
-    return np.unique(roots, return_inverse=True)[1]
+    number = np.cumsum(roots == np.arange(len(roots))) - 1  # of the component that begins here
+    return number[roots]
 
 
 def _key(line: str) -> int:
