@@ -20,7 +20,6 @@ import math
 import os
 import random
 import re
-import shutil
 import tempfile
 import unicodedata
 import weakref
@@ -98,8 +97,10 @@ class TextFile:
         with opened(self.path, "rb") as file:
             if opened is open and self.path.is_file():
                 return os.dup(file.fileno())
-            with tempfile.TemporaryFile() as copy:
-                shutil.copyfileobj(file, copy, _CHUNK)
+            with tempfile.TemporaryFile() as copy, _bytes_bar(f"unpacking {self.path.name}", None) as bar:
+                while chunk := file.read(_CHUNK):
+                    copy.write(chunk)
+                    bar.update(len(chunk))
                 copy.flush()
                 return os.dup(copy.fileno())
 
@@ -227,6 +228,10 @@ def _watched(items: Iterable[_Item], doing: str, total: int) -> Iterable[_Item]:
     return tqdm(items, desc=doing, total=total, unit="line", unit_scale=True, leave=False, disable=None, delay=2)
 
 
+def _bytes_bar(doing: str, total: int | None) -> "tqdm[Any]":
+    return tqdm(total=total, desc=doing, unit="B", unit_scale=True, leave=False, disable=None, delay=2)
+
+
 def describe(notes: Counter[str]) -> list[str]:
     """One line for each kind of note that was taken, to be shown to the user as a warning."""
     return [f"{words}: {notes[kind]:,}" for kind, words in NOTES.items() if notes[kind]]
@@ -259,9 +264,7 @@ def read_lines(path: str | Path) -> Lines:
     newlines: list[np.ndarray] = []
     lines = read = 0
     last = b"\n"  # byte of the chunk before
-    with tqdm(
-        total=file.size, desc=f"reading {file.path.name}", unit="B", unit_scale=True, leave=False, disable=None, delay=2
-    ) as bar:
+    with _bytes_bar(f"reading {file.path.name}", file.size) as bar:
         for chunk in file.chunks():
             try:
                 decoder.decode(chunk, final=read + len(chunk) == file.size)
@@ -286,6 +289,27 @@ def read_lines(path: str | Path) -> Lines:
     if sizes.max() > np.iinfo("int32").max:
         raise CorpusError(f"{path}, line {int(sizes.argmax()) + 1:,}: longer than 2 GB; expected one sentence a line")
     return Lines(file, starts, sizes.astype("int32"))
+
+
+def file_checksum(path: Path) -> str | None:
+    """SHA-256, in hexadecimal, of a file as it stands on disk; None for what can be read only once.
+
+    Raises:
+        CorpusError: it is missing or cannot be read.
+    """
+    if not path.exists():
+        raise missing(path)
+    if not path.is_file():
+        return None
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file, _bytes_bar(f"checking {path.name}", path.stat().st_size) as bar:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                bar.update(len(chunk))
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error}") from error
+    return digest.hexdigest()
 
 
 def read_parallel(source_path: str | Path, target_path: str | Path) -> Corpus:

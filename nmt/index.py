@@ -7,7 +7,6 @@ the index is made anew, so that it never says anything else than reading would.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
@@ -18,16 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from nmt.corpus import Corpus, Lines, TextFile, missing
+from nmt.corpus import Corpus, Lines, TextFile, file_checksum
 
 logger = logging.getLogger("nmt")
 
 # To be raised when the same files would give other lines, other pairs or other notes than before.
 VERSION = 1
-
-_CHUNK = 1 << 22
 
 
 class Origin(NamedTuple):
@@ -43,9 +39,11 @@ def origin(paths: tuple[Path, ...], held_out: tuple[int, int]) -> Origin:
     Take it before the text is read: a file that changes meanwhile must not pass for the one that was read.
 
     Raises:
-        CorpusError: a file is missing.
+        CorpusError: a file is missing or cannot be read.
     """
-    return Origin(paths, {"version": VERSION, "files": [_sha256(path) for path in paths], "held_out": list(held_out)})
+    return Origin(
+        paths, {"version": VERSION, "files": [file_checksum(path) for path in paths], "held_out": list(held_out)}
+    )
 
 
 class Index(NamedTuple):
@@ -104,28 +102,3 @@ def load(path: Path, origin: Origin) -> Index | None:
         for name, checksum in about["checksums"].items()
     }
     return Index(parts, about["pieces"], (arrays["source_lengths"], arrays["target_lengths"]))
-
-
-def _sha256(path: Path) -> str | None:
-    """The checksum of a file; None for what can be read only once."""
-    if not path.exists():
-        raise missing(path)
-    if not path.is_file():
-        return None
-    digest = hashlib.sha256()
-    with (
-        path.open("rb") as file,
-        tqdm(
-            total=path.stat().st_size,
-            desc=f"checking {path.name}",
-            unit="B",
-            unit_scale=True,
-            leave=False,
-            disable=None,
-            delay=2,
-        ) as bar,
-    ):
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            bar.update(len(chunk))
-    return digest.hexdigest()

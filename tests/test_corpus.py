@@ -5,7 +5,7 @@ import lzma
 import os
 import random
 import re
-import shutil
+import tempfile
 import threading
 import tracemalloc
 from collections import Counter
@@ -180,10 +180,10 @@ def test_a_file_that_is_cut_short_meanwhile_is_told_of(tmp_path):
 
 
 def test_no_room_to_decompress_says_where_it_was_looked_for(tmp_path, monkeypatch):
-    def full(*_):
+    def full():
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shutil, "copyfileobj", full)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with pytest.raises(CorpusError, match=r"No space left on device; its text does not fit into .*TMPDIR"):
         read_lines(write(tmp_path / "text.gz", gzip.compress(b"one\n")))
 
