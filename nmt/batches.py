@@ -1,21 +1,35 @@
 """The batch plan: which sentences make batch number i, as a pure function of seed, epoch and index.
 
 Nothing is remembered between batches, so a batch can be printed by its number, training resumes at the very next one,
-and any number of readers may ask for the same batch. Shape letters: B batch, S source length, T target length.
+and any number of readers may ask for the same batch. The plan needs the lengths of all sentences; the sentences
+themselves only when they stand in a batch. Shape letters: N pairs, B batch, S source length, T target length.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import NamedTuple
+from functools import cached_property, lru_cache
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from nmt.symbols import BOS, EOS, PAD
 
 Ids = Sequence[int]
+
+
+@runtime_checkable
+class Lazy(Protocol):
+    """Sentences whose pieces are made when they are asked for, many at once; only their lengths are known before."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[N] pieces of each sentence, without special ids."""
+
+    def take(self, numbers: np.ndarray) -> Sequence[Ids]:
+        """The pieces of these sentences."""
 
 
 class Batch(NamedTuple):
@@ -73,11 +87,21 @@ class BatchPlan:
     def __post_init__(self) -> None:
         if len(self.source) != len(self.target):
             raise ValueError(f"a plan needs pairs; got {len(self.source)} sources and {len(self.target)} targets")
-        if not self.source:
+        if not len(self.source):
             raise ValueError("a plan needs at least one pair; got none")
-        longest = max(map(len, (*self.source, *self.target))) + 1
+        longest = int(max(self.source_lengths.max(), self.target_lengths.max()))
         if self.lengths and max(self.lengths) < longest:
             raise ValueError(f"lengths must reach {longest}, the longest sentence with its end; got {self.lengths}")
+
+    @cached_property
+    def source_lengths(self) -> np.ndarray:
+        """[N] pieces of each source, the end of sentence included."""
+        return lengths_of(self.source) + 1
+
+    @cached_property
+    def target_lengths(self) -> np.ndarray:
+        """[N] pieces of each target, the end of sentence included."""
+        return lengths_of(self.target) + 1
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """The pair numbers of every batch of an epoch, in order."""
@@ -86,7 +110,7 @@ class BatchPlan:
     def batch(self, position: Position) -> Batch:
         """The batch that stands at ``position``."""
         pairs = self.epoch(position.epoch)[position.number]
-        sources, targets = [self.source[pair] for pair in pairs], [self.target[pair] for pair in pairs]
+        sources, targets = _take(self.source, pairs), _take(self.target, pairs)
         if not self.lengths:
             return pad(sources, targets)
         longest = max(max(map(len, sources)), max(map(len, targets))) + 1
@@ -95,44 +119,53 @@ class BatchPlan:
 
     def locate(self, number: int) -> Position:
         """The position of batch ``number``, counted from 0 over all epochs."""
-        epoch = 0
-        while number >= (size := _size(self, epoch)):
-            number -= size
-            epoch += 1
-        return Position(epoch, number)
+        while number >= self._first[-1]:
+            self._first.append(self._first[-1] + len(self.epoch(len(self._first) - 1)))
+        epoch = bisect_right(self._first, number) - 1
+        return Position(epoch, number - self._first[epoch])
 
     def target_tokens(self, position: Position) -> int:
         """The target pieces to predict in a batch, ends of sentences included."""
-        return int(_lengths_of(self)[1][self.epoch(position.epoch)[position.number]].sum())
+        return int(self.target_lengths[self.epoch(position.epoch)[position.number]].sum())
+
+    @cached_property
+    def _first(self) -> list[int]:
+        """The number of the first batch of each epoch, as far as it has been asked for."""
+        return [0]
+
+    @cached_property
+    def _widths(self) -> np.ndarray:
+        """[N] what each pair is sorted and padded by: its target's length, or the next of the fixed lengths."""
+        if not self.lengths:
+            return self.target_lengths
+        bounds = np.array(self.lengths, "int32")
+        return bounds[np.searchsorted(bounds, np.maximum(self.source_lengths, self.target_lengths))]
+
+    @cached_property
+    def _ranks(self) -> np.ndarray:
+        """[N] the place of each pair in the order of an epoch, the same for pairs among which chance decides."""
+        widths = self._widths.astype("int64")
+        if not self.lengths:
+            half = self.source_lengths // 2
+            widths = widths * (int(half.max()) + 1) + half
+        return np.unique(widths, return_inverse=True)[1].astype("int32")
 
 
-@lru_cache(maxsize=2)
-def _lengths_of(plan: BatchPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Source and target lengths, the end of sentence included."""
-    return (
-        np.fromiter((len(ids) + 1 for ids in plan.source), "int64", len(plan.source)),
-        np.fromiter((len(ids) + 1 for ids in plan.target), "int64", len(plan.target)),
-    )
-
-
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=3)  # two of training, where one ends and the next begins, and that of the development text
 def _epoch(plan: BatchPlan, epoch: int) -> list[np.ndarray]:
     random = np.random.default_rng([plan.seed, epoch])
-    source, target = _lengths_of(plan)
-    chance = random.permutation(len(source))
-    if plan.lengths:
-        bounds = np.array(plan.lengths)
-        width = bounds[np.searchsorted(bounds, np.maximum(source, target))]  # the length each pair is padded to
-        order = np.lexsort((chance, width))
-    else:
-        width = target
-        order = np.lexsort((chance, source // 2, target))
+    key = random.permutation(len(plan.source))
+    key += plan._ranks * np.int64(len(key))  # by rank, then by chance; no two are equal
+    order = key.argsort().astype("int32" if len(key) < 2**31 else "int64")
+    del key
+    width, source = plan._widths, plan.source_lengths
     batches = []
     start = 0
     while start < len(order):
-        # Widths only grow along the order, so a batch is as wide as its last pair. Sources do not: they count half, so
-        # that a misaligned pair with a very long source makes a small batch instead of a huge one.
-        pairs = order[start : start + plan.batch_tokens]
+        # Widths only grow along the order, so a batch is as wide as its last pair, and the first says how many rows it
+        # can have. Sources do not grow: they count half, so that a misaligned pair with a very long source makes a
+        # small batch instead of a huge one.
+        pairs = order[start : start + plan.batch_tokens // int(width[order[start]]) + 1]
         widths = width[pairs]
         sources = np.maximum.accumulate(source[pairs])
         rows = np.arange(1, len(pairs) + 1)
@@ -145,9 +178,15 @@ def _epoch(plan: BatchPlan, epoch: int) -> list[np.ndarray]:
     return [batches[index] for index in random.permutation(len(batches))]
 
 
-@cache
-def _size(plan: BatchPlan, epoch: int) -> int:
-    return len(_epoch(plan, epoch))
+def lengths_of(sentences: Sequence[Ids]) -> np.ndarray:
+    """int32 [N]: the pieces of each sentence."""
+    if isinstance(sentences, Lazy):
+        return sentences.lengths
+    return np.fromiter(map(len, sentences), "int32", len(sentences))
+
+
+def _take(sentences: Sequence[Ids], numbers: np.ndarray) -> Sequence[Ids]:
+    return sentences.take(numbers) if isinstance(sentences, Lazy) else [sentences[number] for number in numbers]
 
 
 def pad(sources: Sequence[Ids], targets: Sequence[Ids], length: int | None = None, rows: int | None = None) -> Batch:
@@ -167,7 +206,7 @@ def pad_source(sources: Sequence[Ids], rows: int | None = None, length: int | No
 
 def fitted_lengths(source: Sequence[Ids], target: Sequence[Ids], shapes: int = 8) -> tuple[int, ...]:
     """At most ``shapes`` lengths to pad to, cut where the pairs are: equal shares of all pieces between them."""
-    longest = np.sort([max(len(s), len(t)) + 1 for s, t in zip(source, target, strict=True)])
+    longest = np.sort(np.maximum(lengths_of(source), lengths_of(target))) + 1
     shares = np.searchsorted(np.cumsum(longest) / longest.sum(), np.arange(1, shapes) / shapes)
     return tuple(sorted({int(longest[share]) for share in shares} | {int(longest[-1])}))
 

@@ -209,8 +209,16 @@ def new(source: str, target: str | None, source_language: str | None, target_lan
 @click.argument("recipe", type=click.Path())
 @_SET
 @click.option("--run", "directory", metavar="DIRECTORY", help="Where to train; runs/<recipe name> if not said.")
+@click.option(
+    "--process",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Of several machines: which of device.processes this is, from 0; a scheduler's word if not said.",
+)
 @click.pass_context
-def train(context: click.Context, recipe: str, settings: tuple[str, ...], directory: str | None) -> None:
+def train(
+    context: click.Context, recipe: str, settings: tuple[str, ...], directory: str | None, process: int | None
+) -> None:
     """Train the model of a RECIPE, or go on where it stopped.
 
     Ctrl-C stops after the update at hand, with everything saved.
@@ -224,7 +232,7 @@ def train(context: click.Context, recipe: str, settings: tuple[str, ...], direct
 
     from nmt import experiment
 
-    run, progress = experiment.train(wanted, directory or Path("runs") / Path(recipe).stem)
+    run, progress = experiment.train(wanted, directory or Path("runs") / Path(recipe).stem, process)
     if not progress.finished:
         logger.info("stopped; the same command goes on from here")
         context.exit(130)

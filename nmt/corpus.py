@@ -1,31 +1,45 @@
 """Parallel text in: read it strictly, say what is odd about it, split it without leaks.
 
-A corpus is two lists of lines of equal length; line i of the source is translated by line i of the target. Reading
+A corpus is two sequences of lines of equal length; line i of the source is translated by line i of the target. Reading
 keeps every line as it stands and refuses what cannot be meant (invalid UTF-8, different line counts). ``clean`` keeps
 every pair too, so a test set stays whole; ``drop_empty`` and ``hold_out`` drop pairs. What was changed or dropped is
-counted in ``notes``, which ``describe`` puts into words: nothing here prints or logs.
+counted in ``notes``, which ``describe`` puts into words: nothing here logs, and only what takes long shows, on a
+terminal, how far it is.
+
+The text stays on disk. ``Lines`` holds where each line stands, 12 bytes a line, and reads it when it is asked for; all
+that goes through a whole corpus goes through it as a stream, so a corpus may be larger than memory.
 """
 
 import bz2
+import codecs
+import errno
 import gzip
 import hashlib
 import lzma
 import math
+import os
 import random
 import re
+import tempfile
 import unicodedata
+import weakref
 import zlib
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar, overload
 
-COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".bz2": bz2.decompress,
-    ".xz": lzma.decompress,
-}
+import numpy as np
+from tqdm import tqdm
+
+COMPRESSIONS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+# Bytes that are read at a time.
+_CHUNK = 1 << 22
 
 # Longer lines are rarely one sentence, and a single one decides the size of its batch.
 LONG_WORDS, LONG_CHARACTERS = 200, 1000
@@ -41,20 +55,145 @@ NOTES = {
 # TensorFlow's regular expressions (RE2), which the export uses, read it likewise.
 CONTROL = r"[\x00-\x1f\x7f-\x9f" + "\u2028\u2029]"
 _CONTROL = re.compile(CONTROL)
-_NOT_WORD = re.compile(r"[\W_]+")
+# What tells no sentences apart: characters that are neither letter nor digit; ASCII's, which are nearly all, as bytes.
+_NOT_WORD_BEYOND_ASCII = re.compile(r"[^\w\x00-\x7f]+")
+_NOT_WORD_IN_ASCII = bytes(code for code in range(128) if not chr(code).isalnum())
+
+_Item = TypeVar("_Item")
 
 
 class CorpusError(ValueError):
     """A corpus that cannot be read, aligned, split or had; the message says which line or file and what to do."""
 
 
+class TextFile:
+    """A file of text that is read by place; it is closed when nobody holds it any more.
+
+    A compressed file, or one that can be read only once, is copied into an unnamed temporary file (in ``TMPDIR``).
+    The file is not mapped into memory: one that is cut short meanwhile would end the process without a word.
+
+    Raises:
+        CorpusError: the file is missing, or cannot be read or decompressed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise missing(self.path)
+        try:
+            self._descriptor = self._open()
+        except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            raise CorpusError(
+                f"{path} cannot be read: {error}"
+                + (f"; its text does not fit into {tempfile.gettempdir()}: name a larger folder in TMPDIR" * full)
+            ) from error
+        weakref.finalize(self, os.close, self._descriptor)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def _open(self) -> int:
+        """The descriptor of the plain text."""
+        opened = COMPRESSIONS.get(self.path.suffix, open)
+        with opened(self.path, "rb") as file:
+            if opened is open and self.path.is_file():
+                return os.dup(file.fileno())
+            with tempfile.TemporaryFile() as copy, _bytes_bar(f"unpacking {self.path.name}", None) as bar:
+                while chunk := file.read(_CHUNK):
+                    copy.write(chunk)
+                    bar.update(len(chunk))
+                copy.flush()
+                return os.dup(copy.fileno())
+
+    def read(self, start: int, size: int) -> bytes:
+        """``size`` bytes from ``start``.
+
+        Raises:
+            CorpusError: the file has fewer.
+        """
+        content = os.pread(self._descriptor, size, start)
+        if len(content) < size:
+            raise CorpusError(
+                f"{self.path} has been cut short since it was opened: restore it and run the command again"
+            )
+        return content
+
+    def chunks(self) -> Iterator[bytes]:
+        """The whole file, piece by piece."""
+        for start in range(0, self.size, _CHUNK):
+            yield self.read(start, min(_CHUNK, self.size - start))
+
+
+class Lines(Sequence[str]):
+    """Lines of a text file that stay on disk: each is read when it is asked for, many are read as a stream.
+
+    Args:
+        file: where they stand.
+        starts, sizes: of each line, in bytes; int64 and int32 [N].
+        cleaned: whether lines are read ``without_control``.
+    """
+
+    def __init__(self, file: TextFile, starts: np.ndarray, sizes: np.ndarray, cleaned: bool = False) -> None:
+        self.file, self.starts, self.sizes, self.is_cleaned = file, starts, sizes, cleaned
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Lines": ...
+    def __getitem__(self, index: int | slice) -> "str | Lines":
+        if isinstance(index, slice):
+            return self.pick(np.arange(len(self))[index])
+        return self._text(self.file.read(int(self.starts[index]), int(self.sizes[index])))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._text, self.stream())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, list | Lines):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} lines of {self.file.path}>"
+
+    def pick(self, indices: np.ndarray) -> "Lines":
+        """The lines at ``indices``, in that order; none of them is read."""
+        return Lines(self.file, self.starts[indices], self.sizes[indices], self.is_cleaned)
+
+    def cleaned(self) -> "Lines":
+        """The same lines, each read ``without_control``."""
+        return Lines(self.file, self.starts, self.sizes, cleaned=True)
+
+    def stream(self) -> Iterator[bytes]:
+        """The bytes of every line as they stand in the file, read in blocks where the lines stand close together."""
+        together = 1 + _CHUNK * len(self) // (1 + int(self.sizes.sum(dtype="int64")))  # lines, one chunk or so
+        for first in range(0, len(self), together):
+            starts, sizes = self.starts[first : first + together], self.sizes[first : first + together].astype("int64")
+            begin, end = int(starts.min()), int((starts + sizes).max())
+            places = zip(starts.tolist(), sizes.tolist(), strict=True)
+            if end - begin <= 8 * sizes.sum() + _CHUNK:
+                block = self.file.read(begin, end - begin)
+                yield from (block[start - begin : start - begin + size] for start, size in places)
+            else:
+                yield from (self.file.read(start, size) for start, size in places)
+
+    def _text(self, line: bytes) -> str:
+        text = line.decode("utf-8", errors="replace")  # it was valid when it was read first
+        return without_control(text) if self.is_cleaned else text
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Aligned lines: ``target[i]`` translates ``source[i]``; ``notes`` counts what was changed or dropped."""
 
-    source: list[str]
-    target: list[str]
+    source: Sequence[str]
+    target: Sequence[str]
     notes: Counter[str] = field(default_factory=Counter)
+    known_checksum: str = field(default="", compare=False, repr=False)  # to spare reading all of it again
 
     def __post_init__(self) -> None:
         if len(self.source) != len(self.target):
@@ -67,15 +206,30 @@ class Corpus:
 
     def checksum(self) -> str:
         """SHA-256, in hexadecimal, of the source lines and then the target lines, each ended by a newline."""
+        if self.known_checksum:
+            return self.known_checksum
         digest = hashlib.sha256()
-        for line in (*self.source, *self.target):
+        for line in _watched(chain(self.source, self.target), "taking the checksum", 2 * len(self)):
             digest.update(line.encode() + b"\n")
         return digest.hexdigest()
 
     def pick(self, indices: Iterable[int], notes: Counter[str]) -> "Corpus":
         """The pairs at ``indices``, in that order."""
-        indices = list(indices)
-        return Corpus([self.source[i] for i in indices], [self.target[i] for i in indices], notes)
+        numbers = indices if isinstance(indices, np.ndarray) else np.array(list(indices), "int64")
+        return Corpus(_picked(self.source, numbers), _picked(self.target, numbers), notes)
+
+
+def _picked(lines: Sequence[str], indices: np.ndarray) -> Sequence[str]:
+    return lines.pick(indices) if isinstance(lines, Lines) else [lines[i] for i in indices]
+
+
+def _watched(items: Iterable[_Item], doing: str, total: int) -> Iterable[_Item]:
+    """``items``, with a progress bar on a terminal where they take more than two seconds."""
+    return tqdm(items, desc=doing, total=total, unit="line", unit_scale=True, leave=False, disable=None, delay=2)
+
+
+def _bytes_bar(doing: str, total: int | None) -> "tqdm[Any]":
+    return tqdm(total=total, desc=doing, unit="B", unit_scale=True, leave=False, disable=None, delay=2)
 
 
 def describe(notes: Counter[str]) -> list[str]:
@@ -92,8 +246,8 @@ def missing(path: Path) -> CorpusError:
     return CorpusError(f"{path} does not exist" + (f": did you mean {path.parent / nearest[0]}?" if nearest else ""))
 
 
-def read_lines(path: str | Path) -> list[str]:
-    r"""The lines of a UTF-8 text file, plain or compressed (.gz, .bz2, .xz).
+def read_lines(path: str | Path) -> Lines:
+    r"""The lines of a UTF-8 text file, plain or compressed (.gz, .bz2, .xz); only where they stand is held in memory.
 
     A line ends at ``\n`` or ``\r\n`` only. ``str.splitlines`` and Python's text mode would also split at a lone ``\r``,
     U+0085, U+2028 and others, and so shift every later line against the other side. A byte-order mark at the start is
@@ -102,24 +256,60 @@ def read_lines(path: str | Path) -> list[str]:
     Raises:
         CorpusError: the file is missing, empty, broken, or not UTF-8 (with the number of the first bad line).
     """
-    path = Path(path)
+    file = TextFile(path)
+    if not file.size:
+        raise CorpusError(f"{path} is empty: expected one sentence a line")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    ends: list[np.ndarray] = []  # of lines, without what ends them
+    newlines: list[np.ndarray] = []
+    lines = read = 0
+    last = b"\n"  # byte of the chunk before
+    with _bytes_bar(f"reading {file.path.name}", file.size) as bar:
+        for chunk in file.chunks():
+            try:
+                decoder.decode(chunk, final=read + len(chunk) == file.size)
+            except UnicodeDecodeError as error:
+                number = lines + error.object.count(b"\n", 0, error.start) + 1
+                raise CorpusError(
+                    f"{path}, line {number:,}: byte 0x{error.object[error.start]:02x} is not valid UTF-8 "
+                    f"({error.reason}). Convert the file, e.g. `iconv -f LATIN1 -t UTF-8`, or mend the line"
+                ) from error
+            content = np.frombuffer(last + chunk, "uint8")
+            places = np.flatnonzero(content[1:] == ord("\n"))
+            newlines.append(places + read)
+            ends.append(places + read - (content[places] == ord("\r")))
+            lines, read, last = lines + len(places), read + len(chunk), chunk[-1:]
+            bar.update(len(chunk))
+    if last != b"\n":
+        newlines.append(np.array([file.size]))
+        ends.append(np.array([file.size - (last == b"\r")]))
+    starts = np.concatenate([[0], *newlines])[:-1] + 1
+    starts[0] = 3 if file.read(0, min(3, file.size)) == codecs.BOM_UTF8 else 0
+    sizes = np.concatenate(ends) - starts
+    if sizes.max() > np.iinfo("int32").max:
+        raise CorpusError(f"{path}, line {int(sizes.argmax()) + 1:,}: longer than 2 GB; expected one sentence a line")
+    return Lines(file, starts, sizes.astype("int32"))
+
+
+def file_checksum(path: Path) -> str | None:
+    """SHA-256, in hexadecimal, of a file as it stands on disk; None for what can be read only once.
+
+    Raises:
+        CorpusError: it is missing or cannot be read.
+    """
     if not path.exists():
         raise missing(path)
+    if not path.is_file():
+        return None
+    digest = hashlib.sha256()
     try:
-        data = COMPRESSIONS.get(path.suffix, bytes)(path.read_bytes())
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        with path.open("rb") as file, _bytes_bar(f"checking {path.name}", path.stat().st_size) as bar:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                bar.update(len(chunk))
+    except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error}") from error
-    if not data:
-        raise CorpusError(f"{path} is empty: expected one sentence a line")
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(
-            f"{path}, line {number:,}: byte 0x{data[error.start]:02x} is not valid UTF-8 ({error.reason}). "
-            "Convert the file, e.g. `iconv -f LATIN1 -t UTF-8`, or mend the line"
-        ) from error
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    return digest.hexdigest()
 
 
 def read_parallel(source_path: str | Path, target_path: str | Path) -> Corpus:
@@ -143,7 +333,7 @@ def read_parallel(source_path: str | Path, target_path: str | Path) -> Corpus:
     )
 
 
-def _drift(source: list[str], target: list[str]) -> int:
+def _drift(source: Sequence[str], target: Sequence[str]) -> int:
     """The index of the first pair that no longer is one, estimated from the lengths alone.
 
     Translations have similar lengths (Gale and Church, 1993), so while the files are aligned, the log-ratio of a pair's
@@ -156,8 +346,8 @@ def _drift(source: list[str], target: list[str]) -> int:
     """
     # Only the ratio of the sides matters, not that one language is wordier: centre it.
     centre = math.log((sum(map(len, source)) / len(source) + 1) / (sum(map(len, target)) / len(target) + 1))
-    source_log = [math.log(len(line) + 1) - centre for line in source]
-    target_log = [math.log(len(line) + 1) for line in target]
+    source_log = array("d", (math.log(len(line) + 1) - centre for line in source))
+    target_log = array("d", (math.log(len(line) + 1) for line in target))
     offsets = (-40, -31, -20, -11, 11, 20, 31, 40)
     total = lowest = 0.0
     place = 0
@@ -172,10 +362,10 @@ def _drift(source: list[str], target: list[str]) -> int:
     return place
 
 
-def _neighbourhood(source: list[str], target: list[str], place: int) -> str:
+def _neighbourhood(source: Sequence[str], target: Sequence[str], place: int) -> str:
     """Five lines of both sides around an index, each line shortened."""
 
-    def short(lines: list[str], i: int) -> str:
+    def short(lines: Sequence[str], i: int) -> str:
         if i >= len(lines):
             return "(no line)"
         return repr(lines[i][:50] + ("…" if len(lines[i]) > 50 else ""))
@@ -187,22 +377,31 @@ def _neighbourhood(source: list[str], target: list[str], place: int) -> str:
 def read_tsv(path: str | Path) -> Corpus:
     """A file of tab-separated rows: source, target, and further columns that are not read.
 
+    A blank row is a pair of two empty sides.
+
     Raises:
-        CorpusError: as ``read_lines``, or a row has fewer than two columns.
+        CorpusError: as ``read_lines``, or a row has text but fewer than two columns.
     """
-    rows = [line.split("\t") for line in read_lines(path)]
-    for number, row in enumerate(rows, start=1):
-        if len(row) < 2:
-            raise CorpusError(
-                f"{path}, line {number:,}: expected source and target with a tab between them, received one column: "
-                f"{row[0][:50]!r}"
-            )
-    return Corpus([row[0] for row in rows], [row[1] for row in rows])
+    rows = read_lines(path)
+    source, target = (np.empty(len(rows), "int32") for _ in range(2))  # sizes
+    for number, row in enumerate(_watched(rows.stream(), f"reading {rows.file.path.name}", len(rows))):
+        columns = row.split(b"\t", 2)
+        if len(columns) < 2:
+            if row.strip():
+                raise CorpusError(
+                    f"{path}, line {number + 1:,}: expected source and target with a tab between them, received one "
+                    f"column: {rows[number][:50]!r}"
+                )
+            columns = [b"", b""]
+        source[number], target[number] = len(columns[0]), len(columns[1])
+    # The target of a blank row would start behind the tab that it does not have: it is empty, so it may stand anywhere.
+    places = np.minimum(rows.starts + source + 1, rows.file.size)
+    return Corpus(Lines(rows.file, rows.starts, source), Lines(rows.file, places, target))
 
 
 def without_control(line: str) -> str:
     """``line`` with a blank for each control character and Unicode line separator: what a model reads, always."""
-    return _CONTROL.sub(" ", line)
+    return line if line.isprintable() else _CONTROL.sub(" ", line)  # the first is faster, and holds for most lines
 
 
 def clean(corpus: Corpus) -> Corpus:
@@ -210,20 +409,43 @@ def clean(corpus: Corpus) -> Corpus:
 
     Notes ``control`` (lines changed) and ``long`` (pairs with a side over ``LONG_WORDS`` or ``LONG_CHARACTERS``).
     """
-    source = [without_control(line) for line in corpus.source]
-    target = [without_control(line) for line in corpus.target]
-    changed = sum(a != b for a, b in zip((*corpus.source, *corpus.target), (*source, *target), strict=True))
-    long = sum(_is_long(a) or _is_long(b) for a, b in zip(source, target, strict=True))
-    return Corpus(source, target, corpus.notes + Counter(control=changed, long=long))
+    changed = long = 0
+    for pair in _watched(zip(corpus.source, corpus.target, strict=True), "looking through the text", len(corpus)):
+        cleaned = [without_control(line) for line in pair]
+        changed += sum(a != b for a, b in zip(pair, cleaned, strict=True))
+        long += any(map(_is_long, cleaned))
+    notes = corpus.notes + Counter(control=changed, long=long)
+    return Corpus(_cleaned(corpus.source), _cleaned(corpus.target), notes)
+
+
+def _cleaned(lines: Sequence[str]) -> Sequence[str]:
+    return lines.cleaned() if isinstance(lines, Lines) else [without_control(line) for line in lines]
 
 
 def _is_long(line: str) -> bool:
     return len(line) > LONG_CHARACTERS or (len(line) > LONG_WORDS and len(line.split()) > LONG_WORDS)
 
 
+def sample(texts: Sequence[Sequence[str]], size: int) -> list[str]:
+    """Lines of each of ``texts`` at even distances, about ``size`` bytes of UTF-8 in all; all, if they are no more."""
+    total = sum(map(_bytes, texts))
+    lines: list[str] = []
+    for text in texts:
+        count = len(text) if total <= size else max(1, len(text) * size // total)
+        lines += _picked(text, np.arange(count) * len(text) // count) if count < len(text) else text
+    return lines
+
+
+def _bytes(lines: Sequence[str]) -> int:
+    return (
+        int(lines.sizes.sum(dtype="int64")) if isinstance(lines, Lines) else sum(len(line.encode()) for line in lines)
+    )
+
+
 def drop_empty(corpus: Corpus) -> Corpus:
     """The pairs whose two sides both hold something but blanks, for training. Notes ``empty`` (pairs dropped)."""
-    kept = [i for i in range(len(corpus)) if corpus.source[i].strip() and corpus.target[i].strip()]
+    pairs = _watched(zip(corpus.source, corpus.target, strict=True), "looking for empty lines", len(corpus))
+    kept = np.flatnonzero(np.fromiter((bool(a.strip() and b.strip()) for a, b in pairs), "bool", len(corpus)))
     return corpus.pick(kept, corpus.notes + Counter(empty=len(corpus) - len(kept)))
 
 
@@ -240,19 +462,24 @@ def hold_out(corpus: Corpus, development: int, test: int, seed: int) -> tuple[Co
     """
     if development < 0 or test < 0:
         raise CorpusError(f"cannot hold out {development} development and {test} test pairs: sizes start at 0")
-    components = _components(corpus)
+    component = _components(corpus)  # of each pair
+    sizes = np.bincount(component)
     wanted = development + test
-    if wanted >= len(components):
+    if wanted >= len(sizes):
         raise CorpusError(
             f"cannot hold out {development:,} + {test:,} pairs: the corpus has {len(corpus):,} pairs in "
-            f"{len(components):,} groups that share no sentence, each held-out pair uses up one group, and one must "
+            f"{len(sizes):,} groups that share no sentence, each held-out pair uses up one group, and one must "
             "be left to train on. Hold out fewer, or bring files of your own for development and test"
         )
     rng = random.Random(seed)
-    rng.shuffle(components)
-    components.sort(key=len)
-    chosen = [rng.choice(component) for component in components[:wanted]]
-    kept = sorted(i for component in components[wanted:] for i in component)
+    shuffled = array("q", range(len(sizes)))
+    rng.shuffle(shuffled)
+    order = np.array(shuffled)
+    used = order[np.argsort(sizes[order], kind="stable")[:wanted]]
+    pairs = np.argsort(component, kind="stable")  # component by component
+    ends = np.cumsum(sizes)
+    chosen = [int(pairs[rng.choice(range(ends[number] - sizes[number], ends[number]))]) for number in used]
+    kept = np.flatnonzero(~np.isin(component, used))
     notes = corpus.notes + Counter(related=len(corpus) - len(kept) - wanted)
     return (
         corpus.pick(kept, notes),
@@ -261,9 +488,12 @@ def hold_out(corpus: Corpus, development: int, test: int, seed: int) -> tuple[Co
     )
 
 
-def _components(corpus: Corpus) -> list[list[int]]:
-    """Indices of pairs, grouped by a shared folded source or target sentence, directly or through other pairs."""
-    parent = list(range(len(corpus)))
+def _components(corpus: Corpus) -> np.ndarray:
+    """The number of each pair's component, int64 [N]; components are numbered by their first pairs.
+
+    Two pairs are of one component if they share a folded source or target sentence, directly or through other pairs.
+    """
+    parent = array("q", range(len(corpus)))  # of a pair, nearer to the first of its component
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -272,15 +502,24 @@ def _components(corpus: Corpus) -> list[list[int]]:
         return i
 
     for lines in (corpus.source, corpus.target):
-        first: dict[str, int] = {}
-        for i, line in enumerate(lines):
-            parent[root(i)] = root(first.setdefault(_folded(line), i))
-    groups: dict[int, list[int]] = {}
-    for i in range(len(corpus)):
-        groups.setdefault(root(i), []).append(i)
-    return list(groups.values())
+        keys = np.fromiter(map(_key, _watched(lines, "looking for equal sentences", len(lines))), "uint64", len(lines))
+        order = keys.argsort()
+        equal = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
+        for i, j in zip(order[equal].tolist(), order[equal + 1].tolist(), strict=True):
+            one, other = root(i), root(j)
+            parent[max(one, other)] = min(one, other)
+    roots = np.array(parent)
+    while not np.array_equal(roots, above := roots[roots]):
+        roots = above
+    number = np.cumsum(roots == np.arange(len(roots))) - 1  # of the component that begins here
+    return number[roots]
 
 
-def _folded(line: str) -> str:
-    """The line without case, blanks and punctuation; a line of nothing else stands for itself."""
-    return _NOT_WORD.sub("", unicodedata.normalize("NFKC", line).casefold()) or line
+def _key(line: str) -> int:
+    """A number of 64 bits for the line without case, blanks and punctuation; a line of nothing else stands for itself.
+
+    That any two of 10^8 sentences share a number by chance has a probability of 3 in 10,000.
+    """
+    folded = _NOT_WORD_BEYOND_ASCII.sub("", unicodedata.normalize("NFKC", line).casefold())
+    word = folded.encode().translate(None, _NOT_WORD_IN_ASCII) or line.encode()
+    return int.from_bytes(hashlib.blake2b(word, digest_size=8).digest(), "little")

@@ -146,7 +146,7 @@ def compiled(model: keras.Model, function: Callable[..., Any]) -> Callable[..., 
 
 
 def feed(batches: keras.utils.PyDataset) -> Any:
-    """``batches`` ({name: ids [B, length]}, ids [B, length], weights [B]) as ``fit`` takes them, whatever their lengths.
+    """``batches`` ({name: ids [B, length]}, ids [B, length], weights [B]) as ``fit`` takes them, of any length.
 
     On TensorFlow, Keras takes the dimensions of a dataset from its first two batches: where these happen to be of one
     length, any other would be refused. So there the dimensions are said. Each replica is given the next batch in turn.

@@ -10,8 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+
+from tqdm import tqdm
 
 from nmt import corpus, experiment, pieces
 from nmt.corpus import COMPRESSIONS, Corpus, CorpusError
@@ -114,9 +118,9 @@ def draft(
 
 def _pieces(size: _Size, text: Corpus) -> Pieces:
     """Joint pieces where the languages share their letters; enough of them for their characters."""
-    joint = _shared_letters(text) >= 0.5
-    sides = ["".join((*text.source, *text.target))] if joint else ["".join(text.source), "".join(text.target)]
-    counts = [Counter(side) for side in sides]
+    sides = [_count(text.source), _count(text.target)]
+    joint = _shared_letters(*sides) >= 0.5
+    counts = [sides[0] + sides[1]] if joint else sides
     coverage = 0.9995 if max(map(len, counts)) > size.pieces / 4 else 1.0
     needed = max(_characters(count, coverage) for count in counts)
     return Pieces(size=max(size.pieces, math.ceil(2 * needed / 1000) * 1000), joint=joint, character_coverage=coverage)
@@ -176,7 +180,7 @@ def _training(size: _Size, target_pieces: int) -> Training:
 
 def _reasons(recipe: Recipe, size: _Size, pairs: int, target_pieces: int) -> list[str]:
     """Why the recipe for ``pairs`` training pairs is as it is, setting by setting."""
-    updates, batch_tokens = recipe.training.updates, size.batch_tokens
+    updates, batch_tokens = recipe.training.updates, int(recipe.training.batch_tokens)
     reasons = [
         f"model: {size.units} units, {2 * size.units} in the decoder, dropout up to {size.readout_dropout}, as suits "
         + (f"up to {size.pairs:,} pairs" if size.pairs < math.inf else "millions of pairs"),
@@ -232,11 +236,29 @@ def _looks_tokenized(text: Corpus) -> bool:
     return sum(line.endswith(" .") for line in text.target) * 10 >= len(text)
 
 
-def _shared_letters(text: Corpus) -> float:
+def _count(lines: Sequence[str]) -> Counter[str]:
+    """How often each character stands in ``lines``; counted block by block, and so of text larger than memory."""
+    counts: Counter[str] = Counter()
+    reading = iter(lines)
+    for _ in tqdm(range(0, len(lines), 10_000), desc="counting letters", leave=False, disable=None, delay=2):
+        counts.update("".join(islice(reading, 10_000)))
+    return counts
+
+
+def _shared_letters(source: Counter[str], target: Counter[str]) -> float:
     """How alike the letters of both sides are: 1 equally frequent, 0 none in common (English–German .9, –Russian 0)."""
-    source, target = (Counter(filter(str.isalpha, "".join(side).casefold())) for side in (text.source, text.target))
-    total = max(1, source.total()), max(1, target.total())
-    return sum(min(source[letter] / total[0], target[letter] / total[1]) for letter in source)
+    first, second = _letters(source), _letters(target)
+    total = max(1, first.total()), max(1, second.total())
+    return sum(min(first[letter] / total[0], second[letter] / total[1]) for letter in first)
+
+
+def _letters(characters: Counter[str]) -> Counter[str]:
+    """The letters among counted characters, without case."""
+    letters: Counter[str] = Counter()
+    for character, count in characters.items():
+        for letter in filter(str.isalpha, character.casefold()):
+            letters[letter] += count
+    return letters
 
 
 def _characters(counts: Counter[str], coverage: float) -> int:

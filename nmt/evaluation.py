@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
@@ -38,6 +40,17 @@ class Validation(NamedTuple):
     accuracy: float  # share of target pieces guessed right, given the pieces before them
     bleu: Score  # of greedy translations, without an interval
     samples: list[Sample]
+
+    def serialized(self) -> bytes:
+        """For other processes; ``parse`` reads it."""
+        samples = [list(sample) for sample in self.samples]
+        return json.dumps([self.loss, self.accuracy, asdict(self.bleu), samples]).encode()
+
+    @classmethod
+    def parse(cls, content: bytes) -> Validation:
+        """What ``serialized`` wrote."""
+        loss, accuracy, bleu, samples = json.loads(content)
+        return cls(loss, accuracy, Score(**bleu), [Sample(*sample) for sample in samples])
 
     @property
     def perplexity(self) -> float:

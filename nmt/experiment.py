@@ -5,13 +5,19 @@ text ─▶ corpus ─▶ pieces ─▶ batches ─▶ model ─▶ search ─�
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+import json
 import logging
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nmt import batches, catalogue, corpus, devices, evaluation, forecast, machines, pieces, score
+import numpy as np
+
+from nmt import batches, catalogue, corpus, devices, evaluation, forecast, index, machines, pieces, score
 from nmt.corpus import Corpus, CorpusError
 from nmt.evaluation import TestResult
 from nmt.recipe import Data, Files, Recipe
@@ -27,6 +33,8 @@ logger = logging.getLogger("nmt")
 # Which pairs are held out must not depend on training.seed: another seed is judged on the same sentences.
 _HOLD_OUT_SEED = 1
 
+_INDEX = "index.npz"
+
 
 class Texts(NamedTuple):
     """The parallel text of a recipe."""
@@ -36,17 +44,16 @@ class Texts(NamedTuple):
     test: Corpus | None
 
 
-def read_texts(data: Data) -> Texts:
+def read_texts(data: Data, known: index.Index | None = None) -> Texts:
     """Read, align, clean and split the text of a recipe; what was changed or dropped is logged as warnings.
+
+    With the index of a run the training text, and what is held out of it, is known and is not read.
 
     Raises:
         CorpusError: a file is missing, cannot be read or does not fit its partner; nothing is left to train on.
     """
-    train = corpus.drop_empty(_read(data, data.train))
-    sizes = [part if isinstance(part, int) else 0 for part in (data.development, data.test)]
-    development = test = None
-    if any(sizes):
-        train, development, test = corpus.hold_out(train, sizes[0], sizes[1], seed=_HOLD_OUT_SEED)
+    parts = known.parts if known else _split(data)
+    train, development, test = parts["train"], parts.get("development"), parts.get("test")
     if isinstance(data.development, Files):
         development = _read(data, data.development)
     if isinstance(data.test, Files):
@@ -60,30 +67,73 @@ def read_texts(data: Data) -> Texts:
     return Texts(train, development, test)
 
 
+def _split(data: Data) -> dict[str, Corpus]:
+    """The training text, and what is held out of it, by name."""
+    train = corpus.drop_empty(_read(data, data.train))
+    development, test = _held_out(data)
+    if not development + test:
+        return {"train": train}
+    train, *held_out = corpus.hold_out(train, development, test, seed=_HOLD_OUT_SEED)
+    return {"train": train, "development": held_out[0], "test": held_out[1]}
+
+
+def _held_out(data: Data) -> tuple[int, int]:
+    """How many training pairs are held out for development and for test."""
+    development, test = (part if isinstance(part, int) else 0 for part in (data.development, data.test))
+    return development, test
+
+
 def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> tuple[Run, Progress]:
     """Train ``recipe`` in ``directory``, from the start or from where it was left.
+
+    Under ``device.strategy: multi_machine`` this is process number ``process`` of the recipe's, or what the scheduler
+    says. The first one writes ``directory``; the others work on a copy of their own, which nobody keeps.
 
     Raises:
         ValueError: text, recipe, device or directory cannot be used; the message says what to do.
     """
-    texts = read_texts(recipe.data)
+    run = Run.open(directory, recipe)
+    origin = _origin(recipe.data)
+    known = index.load(run.path(_INDEX), origin)
+    texts = read_texts(recipe.data, known)
+    logger.info("%d pairs to train on, %d to develop on", len(texts.train), len(texts.development))
     # Before the directory: a recipe that cannot run here leaves none.
     device = devices.prepare(recipe.device, training=True, process=process)
-    run = Run.open(directory, recipe)
-    with run.lock(), run.logged():
+    with contextlib.ExitStack() as stack:
+        together = recipe.device.strategy == "multi_machine"
+        if together:
+            machines.compare(_common(recipe, texts))
+        if together and machines.number():
+            logger.info("process %d of %d; process 0 tells how it goes", machines.number(), machines.count())
+            logger.setLevel(logging.WARNING)
+            run = Run(stack.enter_context(tempfile.TemporaryDirectory()), recipe)
+        stack.enter_context(run.lock())
+        if not (together and machines.number()):
+            stack.enter_context(run.logged())
         run.begin()
         _check_corpus(run, texts)
         logger.info("%s", device)
+        if together and machines.number():
+            _copy_first(run)
         source_pieces, target_pieces = _train_pieces(run, texts.train)
-        batch_tokens = _batch_tokens(run)
-        plan = _plan(run, texts.train, source_pieces, target_pieces, batch_tokens, recipe.data.max_length)
-        target_pieces_in_all = sum(len(ids) + 1 for ids in plan.target)
-        if recipe.training.batch_tokens != "auto" and target_pieces_in_all < batch_tokens:
+        if together and not machines.number():
+            _copy_first(run)
+        plan = _plan(
+            run,
+            texts.train,
+            source_pieces,
+            target_pieces,
+            _batch_tokens(run),
+            recipe.data.max_length,
+            _lengths(run, texts, (source_pieces, target_pieces), known, origin),
+        )
+        target_pieces_in_all = int(plan.target_lengths.sum())
+        if recipe.training.batch_tokens != "auto" and target_pieces_in_all < plan.batch_tokens:
             raise CorpusError(
                 f"the training text is smaller than a batch: {target_pieces_in_all:,} target pieces for "
                 f"training.batch_tokens: {recipe.training.batch_tokens}; lower batch_tokens, or bring more text"
             )
-        development_plan = _plan(run, texts.development, source_pieces, target_pieces, batch_tokens)
+        development_plan = _plan(run, texts.development, source_pieces, target_pieces, plan.batch_tokens)
 
         from nmt import model, training
         from nmt.engines.keras_engine import KerasEngine
@@ -101,7 +151,9 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
             engine = KerasEngine(translator)
 
             def validate() -> evaluation.Validation:
-                return evaluation.validate(
+                if together and machines.number():
+                    return evaluation.Validation.parse(machines.hear())
+                found = evaluation.validate(
                     engine,
                     (source_pieces, target_pieces),
                     texts.development,
@@ -110,8 +162,30 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                     recipe.evaluation,
                     recipe.data.tokenized,
                 )
+                if together:
+                    machines.hear(found.serialized())
+                return found
 
             return run, training.train(run, translator, plan, validate, parts)
+
+
+def _common(recipe: Recipe, texts: Texts) -> dict[str, str]:
+    """What processes that train together must agree in; where their files lie is their own matter."""
+    content = recipe.model_dump(exclude={"data": {"corpus", "train", "development", "test"}})
+    fingerprints = {f"{name} text": _fingerprint(text) for name, text in texts._asdict().items() if text is not None}
+    versions = {name: importlib.metadata.version(name) for name in ("keras", "jax", "numpy")}
+    common = {"recipe": content, **fingerprints, "versions": versions}
+    return {name: json.dumps(value, sort_keys=True) for name, value in common.items()}
+
+
+def _copy_first(run: Run) -> None:
+    """Give every process what the first process's run has learnt so far: pieces and checkpoints."""
+    names = json.loads(machines.hear(json.dumps(run.learnt()).encode()))
+    for name in names:
+        if machines.number():
+            run.write(name, machines.hear())
+        else:
+            machines.hear(run.path(name).read_bytes())
 
 
 def load_model(run: Run) -> TranslationModel:
@@ -142,7 +216,10 @@ def read_held_out(run: Run, part: Literal["development", "test"]) -> Corpus:
     setting = data.development if part == "development" else data.test
     if setting is None:
         raise CorpusError(f"the recipe of {run.directory} has no {part} text (data.{part}); name two files to score")
-    text = _read(data, setting) if isinstance(setting, Files) else getattr(read_texts(data), part)
+    if isinstance(setting, Files):
+        text = _read(data, setting)
+    else:
+        text = getattr(read_texts(data, index.load(run.path(_INDEX), _origin(data))), part)
     known = (run.read_json("corpus.json") or {}).get(part)
     if known != _fingerprint(text):
         raise RunError(
@@ -227,12 +304,18 @@ def _read_translations(run: Run) -> tuple[Corpus, list[str]]:
 
 
 def _read(data: Data, files: Files) -> Corpus:
-    def path(name: str) -> Path:
-        return catalogue.locate(data.corpus, name) if data.corpus else Path(name)
+    paths = _paths(data, files)
+    return corpus.clean(corpus.read_tsv(*paths) if files.tsv is not None else corpus.read_parallel(*paths))
 
-    if files.tsv is not None:
-        return corpus.clean(corpus.read_tsv(path(files.tsv)))
-    return corpus.clean(corpus.read_parallel(path(str(files.source)), path(str(files.target))))
+
+def _paths(data: Data, files: Files) -> tuple[Path, ...]:
+    """Source and target, or the one table."""
+    names = [files.tsv] if files.tsv is not None else [str(files.source), str(files.target)]
+    return tuple(catalogue.locate(data.corpus, name) if data.corpus else Path(name) for name in names)
+
+
+def _origin(data: Data) -> index.Origin:
+    return index.origin(_paths(data, data.train), _held_out(data))
 
 
 def _check_corpus(run: Run, texts: Texts) -> None:
@@ -257,10 +340,11 @@ def _fingerprint(text: Corpus) -> dict[str, int | str]:
 def _train_pieces(run: Run, text: Corpus) -> tuple[pieces.Pieces, pieces.Pieces]:
     settings = run.recipe.pieces
     source, target = run.piece_paths()
-    sides = {source: [*text.source, *text.target]} if source == target else {source: text.source, target: text.target}
-    for path, sentences in sides.items():
+    sides = {source: [text.source, text.target]} if source == target else {source: [text.source], target: [text.target]}
+    for path, texts in sides.items():
         if not path.is_file():
-            logger.info("training pieces on %d sentences", len(sentences))
+            sentences = corpus.sample(texts, pieces.LARGEST_TEXT)
+            logger.info("training pieces on %d of %d sentences", len(sentences), sum(map(len, texts)))
             pieces.train(
                 sentences,
                 path,
@@ -281,6 +365,34 @@ def _batch_tokens(run: Run) -> int:
     return int(tokens)
 
 
+def _lengths(
+    run: Run,
+    texts: Texts,
+    piece_models: tuple[pieces.Pieces, pieces.Pieces],
+    known: index.Index | None,
+    origin: index.Origin,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The number of pieces of each source and target to train on: from the index, or counted, and then kept there."""
+    checksums = run.read_json("pieces.json")
+    if known and known.pieces == checksums:
+        logger.info("%s says where the training text is, and how long", run.path(_INDEX))
+        return known.lengths
+    logger.info("counting the pieces of %d pairs", len(texts.train))
+    source, target = (
+        pieces.Encoded(model, lines).lengths
+        for model, lines in zip(piece_models, (texts.train.source, texts.train.target), strict=True)
+    )
+    fingerprints = run.read_json("corpus.json")
+    parts = {
+        name: replace(part, known_checksum=fingerprints[name]["sha256"])
+        for name, part in texts._asdict().items()
+        if name == "train" or isinstance(getattr(run.recipe.data, name), int)
+    }
+    run.write(_INDEX, index.Index(parts, checksums, (source, target)).packed(origin))
+    logger.info("%s will spare reading the training text again", run.path(_INDEX))
+    return source, target
+
+
 def _plan(
     run: Run,
     text: Corpus,
@@ -288,14 +400,18 @@ def _plan(
     target_pieces: pieces.Pieces,
     batch_tokens: int,
     max_length: int | None = None,
+    lengths: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> batches.BatchPlan:
-    source, target = source_pieces.encode_lines(text.source), target_pieces.encode_lines(text.target)
+    source = pieces.Encoded(source_pieces, text.source, lengths[0])
+    target = pieces.Encoded(target_pieces, text.target, lengths[1])
     if max_length is not None:
-        kept = [i for i in range(len(text)) if len(source[i]) <= max_length and len(target[i]) <= max_length]
+        kept = np.flatnonzero((source.lengths <= max_length) & (target.lengths <= max_length))
         if len(kept) < len(text):
             logger.warning("training text: %d pairs over %d pieces are left out", len(text) - len(kept), max_length)
-            source, target = [source[i] for i in kept], [target[i] for i in kept]
-    if not source:
+            text = text.pick(kept, text.notes)
+            source = pieces.Encoded(source_pieces, text.source, source.lengths[kept])
+            target = pieces.Encoded(target_pieces, text.target, target.lengths[kept])
+    if not len(source):
         raise CorpusError(f"no pair has at most data.max_length: {max_length} pieces on both sides; raise it")
-    lengths = batches.fitted_lengths(source, target) if run.recipe.device.backend == "jax" else ()
-    return batches.BatchPlan(source, target, batch_tokens, run.recipe.training.seed, lengths)
+    shapes = batches.fitted_lengths(source, target) if run.recipe.device.backend == "jax" else ()
+    return batches.BatchPlan(source, target, batch_tokens, run.recipe.training.seed, shapes)

@@ -75,7 +75,7 @@ class Trial:
         self.memory.append(memory)
 
     def fitting_tokens(self, free: int) -> int:
-        """The ``batch_tokens`` whose largest step fits into ``SHARE`` of ``free`` bytes, and not more than is useful."""
+        """The ``batch_tokens`` whose largest step fits into ``SHARE`` of ``free`` bytes, if so many are useful."""
         small, large = (batch.source.size + batch.target_in.size for batch in self.steps[:2])
         piece = max(1, self.memory[1] - self.memory[0]) / max(1, large - small)  # bytes
         token = piece * large / TRIED[1]

@@ -14,10 +14,13 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
+from typing import overload
 
+import numpy as np
 import sentencepiece
+from tqdm import tqdm
 
 from nmt.symbols import BOS, EOS, PAD, SPECIAL_PIECES, UNK
 
@@ -29,6 +32,12 @@ TRAINING_THREADS = 16
 
 # Bytes. SentencePiece's own limit of 4192 silently drops longer lines; words are counted, so a long line costs nothing.
 LONGEST_SENTENCE = 2**30
+
+# Bytes of text that pieces are trained on, 400,000 sentences or so. SentencePiece needs 21 bytes of memory for each.
+LARGEST_TEXT = 40_000_000
+
+# Lines: few enough that their ids are no load, many enough that every core has work.
+_COUNTED_AT_ONCE = 10_000
 
 # No piece that `encode` makes holds a line break, but a model is free to say the bytes 0x0A and 0x0D.
 LINE_BREAKS = {ord("\n"): " ", ord("\r"): " "}
@@ -112,6 +121,47 @@ class Pieces:
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
 
+class Encoded(Sequence[list[int]]):
+    """The ids of lines, made when they are asked for: of every line only the number of its pieces is held.
+
+    Args:
+        pieces, lines: what encodes what.
+        lengths: the pieces of each line, int32 [N], where they are known; they are counted otherwise.
+    """
+
+    def __init__(self, pieces: Pieces, lines: Sequence[str], lengths: np.ndarray | None = None) -> None:
+        self._pieces, self._lines = pieces, lines
+        self.lengths = _count(pieces, lines) if lengths is None else lengths
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> list[int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[int]]: ...
+    def __getitem__(self, index: int | slice) -> list[int] | list[list[int]]:
+        if isinstance(index, slice):
+            return self._pieces.encode_lines(self._lines[index])
+        return self._pieces.encode(self._lines[index])
+
+    def take(self, numbers: Iterable[int]) -> list[list[int]]:
+        """The ids of the lines of these numbers, on all cores."""
+        return self._pieces.encode_lines(self._lines[number] for number in numbers)
+
+
+def _count(pieces: Pieces, lines: Sequence[str]) -> np.ndarray:
+    lengths = np.empty(len(lines), "int32")
+    reading = iter(lines)
+    # No bar for what takes less than two seconds.
+    with tqdm(total=len(lines), desc="counting pieces", unit="line", leave=False, disable=None, delay=2) as bar:
+        for first in range(0, len(lines), _COUNTED_AT_ONCE):
+            rows = pieces.encode_lines(islice(reading, _COUNTED_AT_ONCE))
+            lengths[first : first + len(rows)] = list(map(len, rows))
+            bar.update(len(rows))
+    return lengths
+
+
 def train(sentences: Iterable[str], path: Path, *, size: int, character_coverage: float, byte_fallback: bool) -> Pieces:
     """``learn`` pieces and write them to ``path``, with the list of pieces and log-probabilities beside it.
 
@@ -146,7 +196,8 @@ def learn(sentences: Iterable[str], *, size: int, character_coverage: float, byt
     """Unigram pieces of ``sentences``, in memory alone.
 
     Nothing is drawn at random and the number of threads is fixed: the same text gives the same bytes. The text is held
-    in memory; of a very large corpus, give a sample.
+    in memory, and SentencePiece needs 21 bytes for each of its characters: of a very large corpus, give a sample
+    (``LARGEST_TEXT``).
 
     Args:
         sentences: plain text, one sentence each; blank ones are passed over.

@@ -2,6 +2,7 @@
 
     recipe.yaml          the effective recipe
     corpus.json          checksums and counts of the text it was trained on
+    index.npz            where that text stands on disk, and how many pieces it has (nmt.index)
     source.model         the pieces (one file, pieces.model, where they are joint), each with a readable .vocab
     target.model
     pieces.json          checksums of the pieces
@@ -215,6 +216,11 @@ class Run:
                 raise RunError(f"{path} is not the piece model that this run was trained with; restore that one")
         first = Pieces.load(source)
         return first, first if source == target else Pieces.load(target)
+
+    def learnt(self) -> list[str]:
+        """The names of the files that training goes on from."""
+        pieces = {path.name for path in self.piece_paths() if path.is_file()} | {"pieces.json"}
+        return [*sorted(pieces), *(str(path.relative_to(self.directory)) for path in self._checkpoints())]
 
     # Weights
 

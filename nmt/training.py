@@ -103,7 +103,7 @@ def train(
     trial = None
     if not progress.batches:
         trial = Trial(plan, auto=settings.batch_tokens == "auto" and not run.path("forecast.json").is_file())
-    loop = _Loop(run, model, optimizer, plan, validate, progress, parts, trial)
+    loop = _Loop(run, plan, validate, progress, parts, trial)
     with loop.interruptible(), machines.lost_peers(), _enough_memory(settings):
         remaining = settings.updates * settings.gradient_accumulation - progress.batches
         batches = _Batches(loop, progress.batches, remaining, parts)
@@ -178,8 +178,6 @@ class _Loop(keras.callbacks.Callback):
     def __init__(
         self,
         run: Run,
-        model: TranslationModel,
-        optimizer: Adam,
         plan: BatchPlan,
         validate: Callable[[], Validation],
         progress: Progress,
@@ -192,7 +190,7 @@ class _Loop(keras.callbacks.Callback):
         self.before: list[np.ndarray] = []  # the trial
         self.replicated = len(parts.mine) > 1
         self.together = parts.total > len(parts.mine)  # with other processes, which must stop when this one does
-        self.run, self.adam, self.plan, self.validate = run, optimizer, plan, validate
+        self.run, self.plan, self.validate = run, plan, validate
         self.settings = run.recipe.training
         self.progress = progress
         self.events = _Events(run.path("tensorboard"))
@@ -251,6 +249,12 @@ class _Loop(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         self.bar.close()
         self.events.close()
+
+    @property
+    def adam(self) -> Adam:
+        """The optimizer, with values: on JAX a compiled step holds them, and Keras puts them back for ``self.model``."""
+        optimizer = self.model.optimizer
+        return getattr(optimizer, "inner_optimizer", optimizer)  # float16 scales the loss around it
 
     # In the order in which they happen
 

@@ -1,5 +1,8 @@
 """The batch plan: what a batch holds, what an epoch covers, what is wasted on padding, how a batch is found."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 
@@ -119,6 +122,40 @@ def test_locate_is_walking(any_plan):
     walked = [Position(epoch, number) for epoch in range(4) for number in range(len(any_plan.epoch(epoch)))]
     assert [any_plan.locate(number) for number in range(len(walked))] == walked
     assert any_plan.locate(len(walked)) == Position(4, 0)
+
+
+class Asked:
+    """Sentences that know their lengths, and remember which of them were asked for."""
+
+    def __init__(self, ids):
+        self.ids, self.asked = ids, []
+        self.lengths = np.array(list(map(len, ids)), "int32")
+
+    def __len__(self):
+        return len(self.ids)
+
+    def take(self, numbers):
+        self.asked.append(list(numbers))
+        return [self.ids[number] for number in numbers]
+
+
+@pytest.mark.parametrize("lengths", [(), LENGTHS], ids=["fitting", "few shapes"])
+def test_sentences_are_asked_for_in_their_batch_and_all_at_once(lengths):
+    source, target = Asked(SOURCE), Asked(TARGET)
+    lazy, listed = BatchPlan(source, target, 600, SEED, lengths), plan(lengths=lengths)
+    assert fitted_lengths(source, target) == LENGTHS
+    position = lazy.locate(len(lazy.epoch(0)) + 3)
+    assert lazy.target_tokens(position) == listed.target_tokens(position)
+    assert source.asked == target.asked == []
+    assert content(lazy.batch(position)) == content(listed.batch(position))
+    assert source.asked == target.asked == [listed.epoch(1)[3].tolist()]
+
+
+def test_batches_are_the_same_for_ever():
+    """A training that an earlier version began goes on with the batches that it would have had."""
+    found = [[pairs.tolist() for pairs in plan(lengths=lengths).epoch(2)] for lengths in ((), LENGTHS)]
+    digests = [hashlib.sha256(json.dumps(batches).encode()).hexdigest()[:16] for batches in found]
+    assert digests == ["a7f27d617352ef75", "48257e5e0cefc7f6"]
 
 
 # --- size ---

@@ -12,20 +12,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("script", "options", "rows"),
+    ("script", "name", "options", "rows"),
     [
-        ("train.py", ["--updates", "4", "--rounds", "1"], {"whole loop", "limit", "share of the limit", "peak memory"}),
-        ("start.py", [], {"pieces: train and encode", "to the first update", "nmt --help", "a wrong recipe refused"}),
+        (
+            "train.py",
+            "reverse",
+            ["recipes/reverse.yaml", "--updates", "4", "--rounds", "1"],
+            {"whole loop", "limit", "share of the limit", "peak memory"},
+        ),
+        (
+            "start.py",
+            "start",
+            ["recipes/reverse.yaml"],
+            {"pieces: train and encode", "to the first update", "nmt --help", "a wrong recipe refused"},
+        ),
+        ("scale.py", "scale", ["--pairs", "1000", "2000", "--pieces", "1000"], {"1,000", "2,000"}),
     ],
 )
-def test_a_benchmark_replaces_its_own_table_and_nothing_else(tmp_path, script, options, rows):
-    name = "reverse" if script == "train.py" else "start"
+def test_a_benchmark_replaces_its_own_table_and_nothing_else(tmp_path, script, name, options, rows):
     page = tmp_path / "benchmarks.md"
     page.write_text(f"before\n<!-- {name} -->\nold figures\n<!-- end {name} -->\nafter\n")
-    command = [sys.executable, f"tests/bench/{script}", "recipes/reverse.yaml", *options, "--write", str(page)]
+    command = [sys.executable, f"tests/bench/{script}", *options, "--write", str(page)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True)
     text = page.read_text()
-    assert text.startswith(f"before\n<!-- {name} -->\n`python tests/bench/{script} recipes/reverse.yaml")
+    assert text.startswith(f"before\n<!-- {name} -->\n`python tests/bench/{script} {options[0]}")
     assert text.endswith(f"<!-- end {name} -->\nafter\n")
     assert "old figures" not in text
     table = [line for line in text.splitlines() if line.startswith("| ")]

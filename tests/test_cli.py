@@ -403,7 +403,7 @@ def test_files_that_cannot_be_read_or_written_are_refused_before_the_model_is_lo
 
 
 def test_the_command_translates_as_the_python_object_does(folder, run, tmp_path):
-    lines = corpus.read_lines(folder / "letters.en")[:20]
+    lines = list(corpus.read_lines(folder / "letters.en")[:20])
     lines[3] = ""
     text = "".join(line + "\n" for line in lines).encode()
     translated = command("translate", run, input=text).stdout_bytes.decode().split("\n")

@@ -1,14 +1,21 @@
 import bz2
+import errno
 import gzip
 import lzma
+import os
 import random
 import re
+import tempfile
+import threading
+import tracemalloc
 from collections import Counter
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nmt import corpus as room
 from nmt.corpus import (
     LONG_CHARACTERS,
     LONG_WORDS,
@@ -21,6 +28,7 @@ from nmt.corpus import (
     read_lines,
     read_parallel,
     read_tsv,
+    sample,
 )
 
 
@@ -98,6 +106,121 @@ def test_a_missing_file_names_the_nearest(tmp_path):
         read_lines(tmp_path / "qqqq")
 
 
+# --- Lines: text that stays on disk
+
+
+def python_lines(content):
+    """What the lines of a file are, said in the simplest way, for text that fits into memory."""
+    text = content.decode().removeprefix("\ufeff")
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+@pytest.fixture(params=[1, 3, 40, 1 << 22])
+def chunks(request, monkeypatch):
+    """However many bytes are read at a time."""
+    monkeypatch.setattr(room, "_CHUNK", request.param)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(st.sampled_from("ab\n\r\t\x00\x0b\x85\u2028\ufeffü€😀"), min_size=1, max_size=30),
+    st.sampled_from([("", bytes), (".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]),
+)
+def test_lines_are_those_that_python_reads(tmp_path, chunks, text, packing):
+    ending, compress = packing
+    expected = python_lines(text.encode())
+    lines = read_lines(write(tmp_path / f"text{ending}", compress(text.encode())))
+    assert list(lines) == expected
+    assert [lines[number] for number in range(len(lines))] == expected
+    assert [lines[number - len(lines)] for number in range(len(lines))] == expected
+    cleaned = clean(Corpus(lines, lines))
+    assert list(cleaned.source) == [re.sub(room.CONTROL, " ", line) for line in expected]
+    assert cleaned.notes == clean(Corpus(expected, expected)).notes
+    assert Corpus(lines, lines).checksum() == Corpus(expected, expected).checksum()
+
+
+@pytest.mark.parametrize("bad", [b"\xfc", b"\xe2\x82", b"\xed\xa0\x80", b"\xf0\x9f\x98"])
+def test_the_bad_line_is_named_wherever_the_chunks_end(tmp_path, chunks, bad):
+    with pytest.raises(CorpusError, match=f"text, line 3: byte 0x{bad[0]:02x} is not valid UTF-8"):
+        read_lines(write(tmp_path / "text", "ü\n€\n".encode() + bad + b"\nfour\n"))
+
+
+def test_lines_are_picked_like_those_of_a_list(tmp_path, chunks):
+    listed = [f"line {i} " + "x" * (i % 7) for i in range(50)]
+    lines = read_lines(write(tmp_path / "text", "\n".join(listed)))
+    assert lines == listed
+    assert listed == lines
+    assert lines != listed[:-1]
+    assert lines != [*listed[:-1], "x"]
+    assert lines[3:40:4] == listed[3:40:4]
+    for numbers in ([], [0, 49], [49, 0, 7, 7], list(range(0, 50, 9))):
+        assert lines.pick(np.array(numbers, "int64")) == [listed[number] for number in numbers]
+    assert (lines.starts.dtype, lines.sizes.dtype) == ("int64", "int32")
+    with pytest.raises(IndexError):
+        lines[50]
+
+
+def test_what_is_read_once_only_is_copied(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_bytes, args=(b"one\ntwo\n",))
+    writing.start()
+    lines = read_lines(pipe)
+    writing.join()
+    assert list(lines) == list(lines) == ["one", "two"]
+
+
+def test_a_file_that_is_cut_short_meanwhile_is_told_of(tmp_path):
+    path = write(tmp_path / "text", "one\ntwo\nthree\n")
+    lines = read_lines(path)
+    path.write_text("one\n")
+    assert lines[0] == "one"
+    with pytest.raises(CorpusError, match=r"text has been cut short since it was opened: restore it"):
+        lines[2]
+
+
+def test_no_room_to_decompress_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(CorpusError, match=r"No space left on device; its text does not fit into .*TMPDIR"):
+        read_lines(write(tmp_path / "text.gz", gzip.compress(b"one\n")))
+
+
+def test_text_is_never_in_memory(tmp_path, monkeypatch):
+    """16 MB, looked through by everything that looks through all of a text, never take a quarter of it."""
+    lines = [f"{i} {'word ' * 800}" for i in range(2000)]
+    paths = (
+        write(tmp_path / "text", "\n".join(lines)),
+        write(tmp_path / "text.gz", gzip.compress("\n".join(lines).encode())),
+    )
+    table = write(tmp_path / "text.tsv", "\n".join(f"{line}\t{line}" for line in lines))
+    assert table.stat().st_size > 16e6
+    del lines
+    monkeypatch.setattr(room, "_CHUNK", 1 << 18)
+    tracemalloc.start()
+    try:
+        for corpus in (read_parallel(*paths), read_tsv(table)):
+            for part in hold_out(drop_empty(clean(corpus)), 5, 5, seed=1):
+                part.checksum()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4e6
+
+
+def test_a_sample_is_evenly_spaced_and_of_about_the_size_that_is_asked_for(tmp_path):
+    listed = [f"{i:04}" for i in range(1000)]
+    lines = read_lines(write(tmp_path / "text", "\n".join(listed)))
+    for text in (listed, lines):
+        assert sample([text, ["a", "b"]], 4002) == [*listed, "a", "b"]  # all, where that is no more
+        assert sample([text], 400) == listed[::10]
+        both = sample([text, text], 2000)
+        assert both == [*listed[::4], *listed[::4]]
+        assert sample([text], 1) == ["0000"]
+
+
 # --- read_parallel, read_tsv
 
 
@@ -162,6 +285,17 @@ def test_a_drift_shows_both_sides_shortened(tmp_path):
 def test_tsv_uses_the_first_two_columns(tmp_path):
     corpus = read_tsv(write(tmp_path / "pairs.tsv", "one\teins\nHi.\tHallo!\tCC-BY\n\tleer\n"))
     assert (corpus.source, corpus.target) == (["one", "Hi.", ""], ["eins", "Hallo!", "leer"])
+
+
+def test_a_blank_tsv_row_is_a_pair_of_empty_sides(tmp_path):
+    corpus = read_tsv(write(tmp_path / "pairs.tsv", "one\teins\n\ntwo\tzwei\n \r\n\n\t\n\n"))
+    assert list(zip(corpus.source, corpus.target, strict=True)) == [
+        ("one", "eins"), ("", ""), ("two", "zwei"), ("", ""), ("", ""), ("", ""), ("", ""),
+    ]  # fmt: skip
+    kept = drop_empty(clean(corpus))
+    assert (kept.source, kept.target) == (["one", "two"], ["eins", "zwei"])
+    assert kept.notes == Counter(empty=5)
+    assert len(read_tsv(write(tmp_path / "pairs.tsv", "one\teins\n\n"))) == 2
 
 
 def test_a_tsv_row_of_one_column_is_refused(tmp_path):
@@ -253,6 +387,31 @@ def test_nothing_left_to_train_on_is_refused():
         hold_out(corpus, -1, 1, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Straße!", "STRASSE", True),
+        ("ﬁne", "fi ne", True),
+        ("e\u0301t\u00e9", "ÉTÉ…", True),
+        ("東京。", "東京", True),
+        ("a_b", "ab", True),
+        ("?!", "!?", False),
+        ("", " ", False),
+        ("1", "２", False),
+        ("ab", "ba", False),
+    ],
+)
+def test_sentences_are_told_apart_by_letters_and_digits_alone(one, other, same):
+    assert (room._key(one) == room._key(other)) == same
+
+
+def test_the_pairs_that_are_held_out_are_the_same_for_ever():
+    """Of a text of these 200 pairs; a run of an earlier version goes on only with the same ones."""
+    source = [f"s{i * i % 151}" for i in range(200)]
+    _, development, test = hold_out(Corpus(source, [f"t{i}" for i in range(200)]), 3, 2, seed=1)
+    assert (development.target, test.target) == (["t56", "t85", "t93"], ["t65", "t87"])
+
+
 def test_the_seed_decides():
     corpus = Corpus([f"s{i}" for i in range(100)], [f"t{i}" for i in range(100)])
     assert hold_out(corpus, 5, 5, seed=1) == hold_out(corpus, 5, 5, seed=1)
@@ -262,6 +421,23 @@ def test_the_seed_decides():
 def plain(line):
     """The test's own folding, for the alphabet that the property test draws from."""
     return line.lower().replace(".", "").replace(" ", "") or line
+
+
+def split_by_lists(pairs, development, test, seed):
+    """Which pairs are held out, by their numbers, and which are dropped, with lists and sets of whole sentences."""
+    groups = []
+    for number, (source, target) in enumerate(pairs):
+        joined = ({number}, {("source", plain(source)), ("target", plain(target))})
+        apart = [group for group in groups if not group[1] & joined[1]]
+        touched = [group for group in groups if group[1] & joined[1]]
+        groups = [*apart, tuple(mine.union(*(group[k] for group in touched)) for k, mine in enumerate(joined))]
+    components = sorted(sorted(numbers) for numbers, _ in groups)
+    generator = random.Random(seed)
+    generator.shuffle(components)
+    components.sort(key=len)
+    chosen = [generator.choice(component) for component in components[: development + test]]
+    kept = sorted(number for component in components[development + test :] for number in component)
+    return kept, sorted(chosen[:development]), sorted(chosen[development:])
 
 
 def count_components(pairs):
@@ -289,6 +465,8 @@ def test_hold_out_never_leaks(pairs, development, test, seed):
     assert [len(parts[1]), len(parts[2])] == [development, test]
     assert len(parts[0]) > 0
     assert sum(map(len, parts)) + parts[0].notes["related"] == len(pairs)
+    for part, numbers in zip(parts, split_by_lists(pairs, development, test, seed), strict=True):
+        assert list(zip(part.source, part.target, strict=True)) == [pairs[number] for number in numbers]
     for part in parts:
         rest = iter(pairs)
         assert all(pair in rest for pair in zip(part.source, part.target, strict=True))  # a subsequence

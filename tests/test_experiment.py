@@ -1,15 +1,18 @@
 """From a recipe to a run and back: what is read, what is refused, and that the parts fit together."""
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import toy
 
-from nmt import evaluation, experiment
+from nmt import corpus, evaluation, experiment, index, recipe
 from nmt.corpus import CorpusError
 from nmt.engines.keras_engine import KerasEngine
-from nmt.experiment import load_model, read_texts
+from nmt.experiment import load_model, read_held_out, read_texts
+from nmt.recipe import Files
 from nmt.run import Run, RunError, weights_by_name
 from nmt.translation import translate
 
@@ -182,6 +185,127 @@ def test_text_that_has_changed_since_is_refused(trained, tmp_path, part):
     Run(copy, trained.recipe).write_json("corpus.json", corpus)
     with pytest.raises(RunError, match=f"the {part} text is no longer what .* was trained on"):
         experiment.train(trained.recipe, copy)
+
+
+# --- the index of a run ---
+
+
+@pytest.fixture
+def begun(trained, tmp_path, monkeypatch):
+    """A copy of the run beside a copy of its text, trained there; what of the text is read from now on is counted."""
+    data = trained.recipe.data.model_copy(
+        update={"train": Files(source=str(tmp_path / "en"), target=str(tmp_path / "de"))}
+    )
+    for name in ("source", "target"):
+        shutil.copy(getattr(trained.recipe.data.train, name), getattr(data.train, name))
+    run = Run(shutil.copytree(trained.directory, tmp_path / "run"), trained.recipe.model_copy(update={"data": data}))
+    run.write("recipe.yaml", recipe.effective(run.recipe).encode())
+    reading = []
+    read = corpus.read_lines
+
+    def read_lines(path):
+        reading.append(Path(path).name)
+        return read(path)
+
+    monkeypatch.setattr(corpus, "read_lines", read_lines)
+    return run, reading
+
+
+def go_on(run):
+    return experiment.train(run.recipe, run.directory)[1].finished
+
+
+def test_a_second_start_takes_the_text_from_the_index(begun, caplog):
+    run, reading = begun
+    first = read_texts(run.recipe.data)
+    reading.clear()
+    assert go_on(run) == "all 2 updates are done"
+    assert reading == []
+    origin = index.origin((tmp_file(run, "en"), tmp_file(run, "de")), (5, 6))
+    known = index.load(run.path("index.npz"), origin)
+    assert read_texts(run.recipe.data, known) == first
+    assert [part.notes for part in read_texts(run.recipe.data, known)] == [part.notes for part in first]
+    for lengths, pieces, lines in zip(
+        known.lengths, run.pieces(), (first.train.source, first.train.target), strict=True
+    ):
+        assert lengths.tolist() == list(map(len, pieces.encode_lines(lines)))
+    assert read_held_out(run, "test") == first.test
+    assert reading == []
+
+
+def tmp_file(run, name):
+    return run.directory.parent / name
+
+
+def test_of_a_changed_file_nothing_is_taken_from_the_index(begun):
+    run, reading = begun
+    path = tmp_file(run, "de")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"eins", b"ein5"))  # as long as before
+    with pytest.raises(
+        RunError, match=r"the .*train.* text is no longer what .* or train into a new directory with --run"
+    ):
+        go_on(run)
+    assert reading == ["en", "de"]
+    path.write_bytes(content.replace(b"\n", b"\r\n"))  # another file of the same text
+    assert go_on(run)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"no archive", "half"])
+def test_a_run_goes_on_without_its_index(begun, caplog, damage):
+    """A version before there were indices began it, or the file is damaged; there is one afterwards."""
+    run, reading = begun
+    path = run.path("index.npz")
+    whole = path.read_bytes()
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(whole[: len(whole) // 2] if damage == "half" else damage)
+    assert go_on(run)
+    assert reading == ["en", "de"]
+    assert ("index.npz is damaged" in caplog.text) == (damage is not None)
+    assert go_on(run)
+    assert reading == ["en", "de"]
+
+
+def test_other_numbers_of_held_out_pairs_are_another_index(begun):
+    run, _ = begun
+    paths = tmp_file(run, "en"), tmp_file(run, "de")
+    assert index.load(run.path("index.npz"), index.origin(paths, (5, 6)))
+    assert index.load(run.path("index.npz"), index.origin(paths, (6, 5))) is None
+    assert index.load(run.path("index.npz"), index.origin(paths[::-1], (5, 6))) is None
+    assert index.load(run.path("index.npz"), index.origin(paths[:1], (5, 6))) is None
+
+
+def test_an_index_of_a_table_is_read_back(text):
+    table = text / "pairs.tsv"
+    table.write_text("".join(f"{source}\t{target}\tby X\n\n" for source, target in ALL), encoding="utf-8")
+    texts = read_texts(toy.settings(text, data__train={"tsv": str(table)}).data)
+    origin = index.origin((table,), (5, 0))
+    lengths = np.arange(55, dtype="int32"), np.arange(55, dtype="int32") * 2
+    parts = {"train": texts.train, "development": texts.development}
+    (text / "index.npz").write_bytes(index.Index(parts, {"pieces.model": "abc"}, lengths).packed(origin))
+    found = index.load(text / "index.npz", origin)
+    assert found.parts == parts
+    assert found.parts["train"].notes == texts.train.notes == {"empty": 60}
+    assert found.pieces == {"pieces.model": "abc"}
+    for length, expected in zip(found.lengths, lengths, strict=True):
+        np.testing.assert_array_equal(length, expected)
+
+
+def test_a_missing_file_leaves_no_directory(text):
+    (text / "train.de").unlink()
+    with pytest.raises(CorpusError, match=r"train\.de does not exist"):
+        experiment.train(toy.settings(text), text / "run")
+    assert not (text / "run").exists()
+
+
+def test_pieces_are_learnt_on_a_sample_of_large_text(text, monkeypatch, caplog):
+    monkeypatch.setattr(experiment.pieces, "LARGEST_TEXT", 1000)
+    with pytest.raises(CorpusError), caplog.at_level("INFO", "nmt"):  # far enough
+        experiment.train(toy.settings(text, training__batch_tokens=9000), text / "run")
+    used, of = map(int, re.search(r"training pieces on (\d+) of (\d+) sentences", caplog.text).groups())
+    assert of == 110
+    assert 30 < used < 70
 
 
 def test_a_run_without_weights_cannot_be_loaded(text):

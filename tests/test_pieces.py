@@ -4,12 +4,13 @@ import io
 import logging
 import re
 
+import numpy as np
 import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.pieces import Pieces, PiecesError, train
+from nmt.pieces import Encoded, Pieces, PiecesError, train
 from nmt.symbols import BOS, EOS, PAD, UNK
 
 SENTENCES = [
@@ -185,6 +186,21 @@ def test_encode_adds_no_symbols_and_lines_equal_one_by_one(pieces):
     assert all(EOS < i < pieces.size for row in rows for i in row)
     assert pieces.decode_lines(rows) == lines
     assert pieces.encode_lines([]) == pieces.decode_lines([]) == []
+
+
+def test_encoded_lines_are_encoded_when_they_are_asked_for(pieces, monkeypatch):
+    lines = [*SENTENCES, "", "☃ and 😀"]
+    rows = pieces.encode_lines(lines)
+    monkeypatch.setattr("nmt.pieces._COUNTED_AT_ONCE", 3)
+    encoded = Encoded(pieces, lines)
+    assert encoded.lengths.tolist() == list(map(len, rows))
+    assert encoded.lengths.dtype == "int32"
+    assert len(encoded) == 7
+    assert list(encoded) == rows
+    assert encoded[2:4] == rows[2:4]
+    assert encoded.take(np.array([6, 0, 0])) == [rows[6], rows[0], rows[0]]
+    known = Encoded(pieces, lines, np.array([9] * 7))  # they are not counted again
+    assert known.lengths.tolist() == [9] * 7
 
 
 def test_symbols_written_in_the_text_are_text(pieces):
