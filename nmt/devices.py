@@ -246,7 +246,7 @@ def _gpus(device: Device) -> list[Any]:
 
 
 def _prepare_tensorflow(device: Device, training: bool) -> str:
-    with _quiet_unless_it_fails():
+    with quiet_unless_it_fails():
         import tensorflow as tf
 
     gpus = _gpus(device)
@@ -314,7 +314,7 @@ def _want_replicas(device: Device, gpus: list[Any]) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_unless_it_fails() -> Iterator[None]:
+def quiet_unless_it_fails() -> Iterator[None]:
     """Hold back standard error, C++'s included, and show it where an exception is raised.
 
     TensorFlow's libraries write there while they are loaded, before any setting of theirs is read.

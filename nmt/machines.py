@@ -7,15 +7,13 @@ run and decides; the others take its word. Alone, a process is the first and hea
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
 from nmt.recipe import Device
-
-# Seconds that the others wait for a process that has not started yet.
-PATIENCE = 300
 
 
 class MachinesError(ValueError):
@@ -40,6 +38,10 @@ def join(device: Device, process: int | None = None) -> None:
         raise MachinesError(f"--process {process}: device.processes is {device.processes}, and the first is 0")
     if jax.distributed.is_initialized():
         return
+    # By itself JAX aborts the others, with a stack of C++, as soon as the first process is gone. Gloo's exchange on CPUs
+    # fails in an orderly way, NCCL's on GPUs may wait for ever: there the abort is better.
+    gpus = device.kind != "cpu" and any(map(importlib.util.find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin")))
+    jax.config.update("jax_enable_recoverability", not gpus)
     try:
         keras.distribution.initialize(device.coordinator, device.processes, process)
     except (ValueError, RuntimeError) as error:

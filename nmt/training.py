@@ -147,7 +147,8 @@ def learning_rate(update: int, settings: recipes.Training, rate_factor: float = 
 class _Batches(keras.utils.PyDataset):
     """What ``fit`` computes: the steps of a trial, if there is one, then the batches of a plan from number ``first``.
 
-    Of each only the parts of this process, one by one. A row's weight is 1 / target pieces of the whole batch.
+    Of each only the parts of this process, one by one. A row's weight is 1 / target pieces of the whole batch; where
+    several batches make an update, it makes their mean one over all their pieces.
     """
 
     def __init__(self, loop: _Loop, first: int, count: int, parts: Parts) -> None:
@@ -159,17 +160,23 @@ class _Batches(keras.utils.PyDataset):
         return (len(self.trial) + self.count) * len(self.parts.mine)
 
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-        number, part = divmod(index, len(self.parts.mine))
-        batch = self._batch(number)
+        step, part = divmod(index, len(self.parts.mine))
+        if step < len(self.trial):
+            batch, weight = self.trial[step], 1.0
+        else:
+            plan = self.loop.settled_plan()
+            number = self.first + step - len(self.trial)
+            batch, weight = plan.batch(plan.locate(number)), self._weight(plan, number)
         mine = batch.part(self.parts.mine[part], self.parts.total)
-        weights = np.full(len(mine.source), 1 / batch.target_tokens(), "float32")
+        weights = np.full(len(mine.source), weight / batch.target_tokens(), "float32")
         return {"source": mine.source, "target_in": mine.target_in}, mine.target_out, weights
 
-    def _batch(self, number: int) -> Batch:
-        if number < len(self.trial):
-            return self.trial[number]
-        plan = self.loop.settled_plan()
-        return plan.batch(plan.locate(self.first + number - len(self.trial)))
+    def _weight(self, plan: BatchPlan, number: int) -> float:
+        """What batch ``number`` counts in its update, of which Keras takes the mean over batches."""
+        batches = self.loop.settings.gradient_accumulation
+        first = number - number % batches
+        tokens = [plan.target_tokens(plan.locate(other)) for other in range(first, first + batches)]
+        return batches * tokens[number - first] / sum(tokens)
 
 
 class _Loop(keras.callbacks.Callback):
@@ -445,7 +452,8 @@ class _Events:
     """TensorBoard's event file, written by its own writer: the same on every backend."""
 
     def __init__(self, directory: Path) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        with devices.quiet_unless_it_fails():  # it writes through TensorFlow where that is installed
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._directory = directory
         self._writer = EventFileWriter(str(directory))
