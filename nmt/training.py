@@ -35,7 +35,7 @@ from nmt.batches import Batch, BatchPlan, Position
 from nmt.evaluation import Validation
 from nmt.model import TranslationModel
 from nmt.optimizer import Adam
-from nmt.run import Checkpoint, Run, RunError, weights_by_name
+from nmt.run import Checkpoint, Run, RunError, version, weights_by_name
 
 logger = logging.getLogger("nmt")
 
@@ -137,7 +137,7 @@ class _Loop(keras.callbacks.Callback):
         self.run, self.adam, self.plan, self.validate = run, optimizer, plan, validate
         self.settings = run.recipe.training
         self.progress = progress
-        self.events = _Events(run.path("tensorboard"))
+        self.events = _Events(run.path("tensorboard"), self._update() + 1)
         self.stopping = False
         self.began = time.perf_counter() - progress.seconds
         self.bar = tqdm(
@@ -333,21 +333,29 @@ def averaged_weights(model: TranslationModel, optimizer: Adam) -> Iterator[None]
 
 
 class _Events:
-    """TensorBoard's event file, written by its own writer: the same on every backend."""
+    """TensorBoard's event file, written by its own writer: the same on every backend.
 
-    def __init__(self, directory: Path) -> None:
+    What files of before say of update ``first`` and later ones, by a process that was killed, is no longer shown.
+    """
+
+    def __init__(self, directory: Path, first: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._directory = directory
         self._writer = EventFileWriter(str(directory))
+        self._add(first, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, update: int, values: dict[str, float]) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._add(update, summary=Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]))
+
+    def _add(self, update: int, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
         try:
-            self._writer.add_event(Event(wall_time=time.time(), step=update, summary=summary))
+            self._writer.add_event(Event(wall_time=time.time(), step=update, **content))
             self._writer.flush()
         except Exception as error:  # TensorBoard writes through TensorFlow where that is installed: no common class
             raise RunError(
@@ -364,7 +372,12 @@ def _variables(model: TranslationModel) -> list[Any]:
 
 
 def _restore(run: Run, model: TranslationModel) -> Progress:
-    versions = {"keras": keras.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    versions = {
+        "nmt": version(),
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
         return Progress(versions=versions)
