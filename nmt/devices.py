@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nmt.recipe import Device
@@ -54,6 +54,25 @@ def prepare(device: Device) -> str:
     policy = "float32" if device.precision == "float32" else f"mixed_{device.precision}"
     keras.config.set_dtype_policy(policy)
     return f"backend={device.backend} device={name} threads={threads} precision={device.precision}"
+
+
+def inexact(backend: str, environment: Mapping[str, str]) -> str:
+    """For the log: why two trainings of one seed on a GPU may differ, and what helps; on a CPU they are equal.
+
+    TensorFlow's own operations are made deterministic in ``prepare``. cuDNN's LSTM may choose another kernel from one
+    run to the next (cuDNN's release notes 7.6.5; tensorflow#59281). XLA's flag has cost much time (jax#17844) and even
+    given wrong numbers (jax#27796), so it is left to the user.
+    """
+    settings = {"CUBLAS_WORKSPACE_CONFIG": ":4096:2"}
+    if backend == "jax":
+        settings["XLA_FLAGS"] = "--xla_gpu_deterministic_ops=true"
+    missing = [f"{name}={value}" for name, value in settings.items() if value not in environment.get(name, "").split()]
+    return (
+        "on a GPU the same seed may give weights that differ in their last bits, because of cuDNN's LSTM"
+        + (" and of XLA's sums" if backend == "jax" else "")
+        + (f"; less so with {' '.join(missing)} in the environment" if missing else "")
+        + "; it gives the same ones on a CPU (device.kind: cpu)"
+    )
 
 
 def compiled(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:

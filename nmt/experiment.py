@@ -6,6 +6,7 @@ text ─▶ corpus ─▶ pieces ─▶ batches ─▶ model ─▶ search ─�
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -66,13 +67,15 @@ def train(recipe: Recipe, directory: str | Path) -> tuple[Run, Progress]:
     Raises:
         ValueError: text, recipe, device or directory cannot be used; the message says what to do.
     """
+    run = Run.open(directory, recipe)  # first: a changed recipe is refused at once
     texts = read_texts(recipe.data)
     device = devices.prepare(recipe.device)  # before the directory: a recipe that cannot run here leaves none
-    run = Run.open(directory, recipe)
     with run.lock(), run.logged():
         run.begin()
         _check_corpus(run, texts)
         logger.info("%s", device)
+        if " device=cpu " not in device:
+            logger.warning("%s", devices.inexact(recipe.device.backend, os.environ))
         source_pieces, target_pieces = _train_pieces(run, texts.train)
         plan = _plan(
             run, texts.train, source_pieces, target_pieces, recipe.training.batch_tokens, recipe.data.max_length
