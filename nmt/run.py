@@ -196,7 +196,8 @@ class Run:
         try:
             handler = _LogFile(self.path("train.log"), encoding="utf-8")
         except OSError as error:
-            raise RunError(f"cannot write {self.path('train.log')}: {error.strerror}") from error
+            path = self.path("train.log")
+            raise RunError(f"cannot write {path}: {error.strerror}; {_way_out(error, path, 1)}") from error
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         level = logger.level
         logger.addHandler(handler)

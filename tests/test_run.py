@@ -194,7 +194,7 @@ def test_a_log_that_cannot_be_written_is_told_of_once_and_everything_goes_on(run
 
 def test_a_log_that_cannot_be_begun_is_an_error(run):
     run.path("train.log").mkdir()
-    with pytest.raises(RunError, match=r"cannot write .*train\.log: Is a directory"), run.logged():
+    with pytest.raises(RunError, match=r"cannot write .*train\.log: Is a directory; mend that"), run.logged():
         pass
 
 
