@@ -58,7 +58,7 @@ export CLIENT
 # A step that fails leaves no half-made file; the steps are heavy, so one at a time.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow check train evaluate translate export clean
+.PHONY: help demo test test-slow test-kill check train evaluate translate export clean
 
 help:  ## this list
 	@echo "Usage: make TARGET [NAME=value ...]"
@@ -92,6 +92,9 @@ test: $(INSTALLED_DEV)  ## the fast tests
 
 test-slow: $(INSTALLED_DEV)  ## the slow ones: learning, exact resume, the whole chain
 	.venv/bin/python -m pytest -m slow
+
+test-kill: $(INSTALLED_DEV)  ## trainings killed twenty times each at random end as if undisturbed
+	NMT_KILLS=20 .venv/bin/python -m pytest -m slow -k killed_at_random tests/test_resume.py
 
 check: $(INSTALLED_DEV)  ## format, lint and types
 	.venv/bin/ruff format --check .

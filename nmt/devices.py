@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,6 +118,25 @@ def summed(gradients: list[Any]) -> list[Any]:
         if context is not None and context.num_replicas_in_sync > 1:
             return context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     return gradients
+
+
+def inexact(backend: str, environment: Mapping[str, str]) -> str:
+    """For the log: why two trainings of one seed on a GPU may differ, and what helps; on a CPU they are equal.
+
+    TensorFlow's own operations are made deterministic in ``prepare``. cuDNN's LSTM may choose another kernel from one
+    run to the next (cuDNN's release notes 7.6.5; tensorflow#59281). XLA's flag has cost much time (jax#17844) and even
+    given wrong numbers (jax#27796), so it is left to the user.
+    """
+    settings = {"CUBLAS_WORKSPACE_CONFIG": ":4096:2"}
+    if backend == "jax":
+        settings["XLA_FLAGS"] = "--xla_gpu_deterministic_ops=true"
+    missing = [f"{name}={value}" for name, value in settings.items() if value not in environment.get(name, "").split()]
+    return (
+        "on a GPU the same seed may give weights that differ in their last bits, because of cuDNN's LSTM"
+        + (" and of XLA's sums" if backend == "jax" else "")
+        + (f"; less so with {' '.join(missing)} in the environment" if missing else "")
+        + "; it gives the same ones on a CPU (device.kind: cpu)"
+    )
 
 
 def compiled(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:

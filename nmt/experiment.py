@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -92,7 +93,7 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
     Raises:
         ValueError: text, recipe, device or directory cannot be used; the message says what to do.
     """
-    run = Run.open(directory, recipe)
+    run = Run.open(directory, recipe)  # first: a changed recipe is refused at once
     origin = _origin(recipe.data)
     known = index.load(run.path(_INDEX), origin)
     texts = read_texts(recipe.data, known)
@@ -113,6 +114,8 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
         run.begin()
         _check_corpus(run, texts)
         logger.info("%s", device)
+        if " device=cpu" not in device:
+            logger.warning("%s", devices.inexact(recipe.device.backend, os.environ))
         if together and machines.number():
             _copy_first(run)
         source_pieces, target_pieces = _train_pieces(run, texts.train)

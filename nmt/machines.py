@@ -41,7 +41,7 @@ def join(device: Device, process: int | None = None) -> None:
     # By itself JAX aborts the others, with a stack of C++, as soon as the first process is gone. Gloo's exchange on CPUs
     # fails in an orderly way, NCCL's on GPUs may wait for ever: there the abort is better.
     gpus = device.kind != "cpu" and any(map(importlib.util.find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin")))
-    jax.config.update("jax_enable_recoverability", not gpus)
+    jax.config.update("jax_enable_recoverability", not gpus)  # type: ignore[no-untyped-call]
     try:
         keras.distribution.initialize(device.coordinator, device.processes, process)
     except (ValueError, RuntimeError) as error:

@@ -25,13 +25,17 @@ training goes on from is flushed to disk first.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
+import importlib.metadata
 import io
 import json
 import logging
+import math
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,12 +45,19 @@ import numpy as np
 
 from nmt import recipe as recipes
 from nmt.pieces import Pieces
-from nmt.recipe import Recipe
+from nmt.recipe import Recipe, RecipeError
 
 logger = logging.getLogger("nmt")
 
 # All that a run may hold without its recipe: it was killed at its very start.
 _FIRST_FILES = {"lock", "train.log", ".recipe.yaml.part"}
+
+# The meaning of a checkpoint: which arrays in which order, and the fields of its progress. It rises when code of before
+# could no longer go on from a checkpoint rightly. (1 also stands for those that were written without a number.)
+CHECKPOINT_FORMAT = 1
+
+# What reading a damaged file may raise.
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 
 
 class RunError(ValueError):
@@ -86,7 +97,8 @@ class Run:
         if not (directory / "recipe.yaml").is_file():
             what = "holds no recipe.yaml, so it is no run" if directory.is_dir() else "is no directory"
             raise RunError(f"{directory} {what}; expected the directory of a training, for example runs/demo")
-        return cls(directory, recipes.read(directory / "recipe.yaml", settings))
+        recipe = _read_recipe(directory)
+        return cls(directory, recipes.read(directory / "recipe.yaml", settings) if settings else recipe)
 
     @classmethod
     def open(cls, directory: str | Path, recipe: Recipe) -> Run:
@@ -97,7 +109,7 @@ class Run:
         """
         run = cls(directory, recipe)
         if run.path("recipe.yaml").is_file():
-            changed = recipes.changed_keys(recipes.read(run.path("recipe.yaml")), recipe) if run._checkpoints() else []
+            changed = recipes.changed_keys(_read_recipe(run.directory), recipe) if run._checkpoints() else []
             if changed:
                 raise RunError(
                     f"{directory} is a run of another recipe; what changed:\n  "
@@ -144,8 +156,8 @@ class Run:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise RunError(
-                f"cannot write {path} ({len(content) / 1e6:.0f} MB): {error.strerror}; {_free(path)} are free. "
-                "What was there before is untouched; free some space and run the same command again"
+                f"cannot write {path} ({_megabytes(len(content))}): {error.strerror}. What was there before is "
+                f"untouched; {_way_out(error, path, len(content))}, and run the same command again"
             ) from error
 
     def write_json(self, name: str, content: Any) -> None:
@@ -177,8 +189,16 @@ class Run:
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:
-        """Append to train.log whatever is logged meanwhile, also where nobody has set up logging."""
-        handler = logging.FileHandler(self.path("train.log"), encoding="utf-8")
+        """Append to train.log whatever is logged meanwhile, also where nobody has set up logging.
+
+        Raises:
+            RunError: the file cannot be opened. Where it can no longer be written, training goes on without it.
+        """
+        try:
+            handler = _LogFile(self.path("train.log"), encoding="utf-8")
+        except OSError as error:
+            path = self.path("train.log")
+            raise RunError(f"cannot write {path}: {error.strerror}; {_way_out(error, path, 1)}") from error
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         level = logger.level
         logger.addHandler(handler)
@@ -188,7 +208,8 @@ class Run:
         finally:
             logger.setLevel(level)
             logger.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # a full disk has been told of already
+                handler.close()
 
     # Pieces
 
@@ -226,8 +247,10 @@ class Run:
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep ``checkpoint`` and the one before it."""
-        content = {"progress": np.frombuffer(json.dumps(checkpoint.progress).encode(), "uint8")}
-        content |= {f"variable_{number:04d}": array for number, array in enumerate(checkpoint.arrays)}
+        header = {"format": CHECKPOINT_FORMAT, "nmt": version(), "arrays": len(checkpoint.arrays)}
+        progress = json.dumps({**checkpoint.progress, "checkpoint": header})
+        content = {"progress": np.frombuffer(progress.encode(), "uint8")}
+        content |= {_variable(number): array for number, array in enumerate(checkpoint.arrays)}
         self.write(f"checkpoints/{checkpoint.update:09d}.npz", _packed(content))
         for old in self._checkpoints()[:-2]:
             old.unlink()
@@ -238,16 +261,25 @@ class Run:
         A damaged one (a full disk, a crash of the machine) is told of, and the one before it is used.
 
         Raises:
-            RunError: there are checkpoints, but none can be read.
+            RunError: there are checkpoints, but none can be read, or a newer nmt wrote them.
         """
         paths = self._checkpoints()
         for path in reversed(paths):
             try:
                 content = _unpacked(path)
                 progress = json.loads(content.pop("progress").tobytes())
-                return Checkpoint(int(path.stem), [content[name] for name in sorted(content)], progress)
-            except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-                logger.warning("checkpoint %s is damaged (%s); trying the one before it", path, error)
+                made = progress.pop("checkpoint", {"format": 1, "arrays": len(content)})
+                if made["format"] <= CHECKPOINT_FORMAT:
+                    arrays = [content[_variable(number)] for number in range(made["arrays"])]
+                    return Checkpoint(int(path.stem), arrays, progress)
+            except _DAMAGE as error:
+                logger.warning("checkpoint %s is damaged (%s); trying the one before it", path, _reason(error))
+                continue
+            raise RunError(
+                f"{path} was written by nmt {made['nmt']} in format {made['format']}; this is nmt {version()}, which "
+                f"knows formats up to {CHECKPOINT_FORMAT}. Go on with that version or a newer one (pip install "
+                "--upgrade nmt), or train into a new directory with --run"
+            )
         if paths:
             raise RunError(
                 f"no checkpoint in {self.path('checkpoints')} can be read ({len(paths)} tried); "
@@ -276,8 +308,16 @@ class Run:
             )
         try:
             return _unpacked(path)
-        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
+
+
+def version() -> str:
+    """The version of this nmt, as a run keeps it."""
+    try:
+        return importlib.metadata.version("nmt")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"  # it runs from its folder and was never installed
 
 
 def weights_by_name(variables: list[Any], values: list[Any]) -> dict[str, np.ndarray]:
@@ -305,6 +345,39 @@ def assign_weights(variables: list[Any], weights: dict[str, np.ndarray], origin:
         variable.assign(found)
 
 
+class _LogFile(logging.FileHandler):
+    """train.log, without which training goes on: standard error says once that it cannot be written, and why."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)  # a mistake of ours, to be seen
+        elif not self.told:
+            self.told = True
+            print(f"cannot write {self.baseFilename}: {error.strerror}; training goes on without it", file=sys.stderr)
+
+
+def _read_recipe(directory: Path) -> Recipe:
+    """The recipe of the run in ``directory``."""
+    try:
+        return recipes.read(directory / "recipe.yaml")
+    except RecipeError as error:
+        raise RunError(
+            f"{error}\nnmt wrote this recipe, and nmt {version()} cannot read it; if a newer nmt wrote it, use that "
+            "one (pip install --upgrade nmt); if it was changed by hand, undo the change"
+        ) from error
+
+
+def _variable(number: int) -> str:
+    return f"variable_{number:04d}"
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -320,6 +393,14 @@ def _unpacked(path: Path) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files}  # reads all, and so verifies every checksum
 
 
-def _free(path: Path) -> str:
-    existing = next(parent for parent in path.parents if parent.exists())
-    return f"{shutil.disk_usage(existing).free / 1e6:.0f} MB"
+def _way_out(error: OSError, path: Path, size: int) -> str:
+    """What must be done before ``size`` bytes can be written to ``path``."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return "mend that"
+    disk = next(parent for parent in path.absolute().parents if parent.is_mount())
+    free = shutil.disk_usage(disk).free
+    return f"make {_megabytes(size)} free on the disk of {disk} ({free // 1_000_000} MB are free)"
+
+
+def _megabytes(size: int) -> str:
+    return f"{math.ceil(size / 1e6)} MB"

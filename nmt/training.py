@@ -33,13 +33,13 @@ from tqdm import tqdm
 
 from nmt import curve, devices, machines
 from nmt import recipe as recipes
-from nmt.batches import Batch, BatchPlan, Position
+from nmt.batches import BatchPlan, Position
 from nmt.devices import Parts
 from nmt.evaluation import Validation
 from nmt.forecast import Trial
 from nmt.model import TranslationModel
 from nmt.optimizer import Adam
-from nmt.run import Checkpoint, Run, RunError, weights_by_name
+from nmt.run import Checkpoint, Run, RunError, version, weights_by_name
 
 logger = logging.getLogger("nmt")
 
@@ -200,7 +200,7 @@ class _Loop(keras.callbacks.Callback):
         self.run, self.plan, self.validate = run, plan, validate
         self.settings = run.recipe.training
         self.progress = progress
-        self.events = _Events(run.path("tensorboard"))
+        self.events = _Events(run.path("tensorboard"), self._update() + 1)
         self.stopping = False
         self.rate = 0.0  # of the update at hand
         self.began = time.perf_counter() - progress.seconds
@@ -259,7 +259,7 @@ class _Loop(keras.callbacks.Callback):
 
     @property
     def adam(self) -> Adam:
-        """The optimizer, with values: on JAX a compiled step holds them, and Keras puts them back for ``self.model``."""
+        """The optimizer with its values, which on JAX a compiled step holds until ``self.model`` is asked for."""
         optimizer = self.model.optimizer
         return getattr(optimizer, "inner_optimizer", optimizer)  # float16 scales the loss around it
 
@@ -449,22 +449,30 @@ def averaged_weights(model: TranslationModel, optimizer: Adam) -> Iterator[None]
 
 
 class _Events:
-    """TensorBoard's event file, written by its own writer: the same on every backend."""
+    """TensorBoard's event file, written by its own writer: the same on every backend.
 
-    def __init__(self, directory: Path) -> None:
+    What files of before say of update ``first`` and later ones, by a process that was killed, is no longer shown.
+    """
+
+    def __init__(self, directory: Path, first: int) -> None:
         with devices.quiet_unless_it_fails():  # it writes through TensorFlow where that is installed
+            from tensorboard.compat.proto.event_pb2 import SessionLog
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._directory = directory
         self._writer = EventFileWriter(str(directory))
+        self._add(first, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, update: int, values: dict[str, float]) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._add(update, summary=Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]))
+
+    def _add(self, update: int, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
         try:
-            self._writer.add_event(Event(wall_time=time.time(), step=update, summary=summary))
+            self._writer.add_event(Event(wall_time=time.time(), step=update, **content))
             self._writer.flush()
         except Exception as error:  # TensorBoard writes through TensorFlow where that is installed: no common class
             raise RunError(
@@ -481,7 +489,12 @@ def _variables(model: TranslationModel) -> list[Any]:
 
 
 def _restore(run: Run, model: TranslationModel) -> Progress:
-    versions = {"keras": keras.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    versions = {
+        "nmt": version(),
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
         return Progress(versions=versions)

@@ -97,7 +97,7 @@ def lines(clone):
 
 def test_help_is_the_default_and_lists_each_target_with_its_meaning(clone, lines):
     assert clone.make().stdout == clone.make("help").stdout
-    wanted = "help demo train evaluate translate export test test-slow check clean"
+    wanted = "help demo train evaluate translate export test test-slow test-kill check clean"
     assert [target for target, _ in lines] == wanted.split()
     assert all(meaning for _, meaning in lines)
 

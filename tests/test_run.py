@@ -1,7 +1,12 @@
 """The run directory: found, refused, written whole or not at all, and read again when a part of it is damaged."""
 
 import errno
+import json
+import logging
 import os
+import re
+import resource
+import signal
 import subprocess
 import sys
 
@@ -10,7 +15,7 @@ import pytest
 
 from nmt import recipe
 from nmt.pieces import train as train_pieces
-from nmt.run import Checkpoint, Run, RunError, assign_weights, weights_by_name
+from nmt.run import CHECKPOINT_FORMAT, Checkpoint, Run, RunError, assign_weights, version, weights_by_name
 
 RECIPE = recipe.parse(
     {
@@ -116,6 +121,18 @@ def test_no_run_is_said_to_be_none(tmp_path):
         Run.find(tmp_path)
 
 
+def test_a_recipe_that_only_a_newer_version_understands_is_said_to_be_one(run):
+    text = run.path("recipe.yaml").read_text()
+    run.path("recipe.yaml").write_text(text.replace("training:", "training:\n  quantum_steps: 3"))
+    with pytest.raises(RunError) as caught:
+        Run.find(run.directory, ("search.beam_size=2",))
+    message = str(caught.value)
+    assert "unknown key training.quantum_steps" in message
+    assert (
+        f"nmt {version()} cannot read it; if a newer nmt wrote it, use that one (pip install --upgrade nmt)" in message
+    )
+
+
 # --- files ---
 
 
@@ -133,10 +150,52 @@ def test_a_full_disk_leaves_what_was_there(run, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match=r"cannot write .*3\.txt \(5 MB\): No space left on device; \d+ MB are free"):
-        run.write("samples/3.txt", b"x" * 5_000_000)
+    with pytest.raises(RunError) as caught:
+        run.write("samples/3.txt", b"x" * 4_000_001)
+    assert re.fullmatch(
+        r"cannot write .*3\.txt \(5 MB\): No space left on device\. What was there before is untouched; "
+        r"make 5 MB free on the disk of /.* \(\d+ MB are free\), and run the same command again",
+        str(caught.value),
+    )
     assert run.path("samples/3.txt").read_bytes() == b"first"
     assert names(run, "samples") == ["3.txt"]
+
+
+@pytest.fixture
+def file_size_limit():
+    """A setter of the largest size that a file may have, which the kernel then enforces; undone after the test."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_file_that_the_system_cuts_short_is_not_put_in_place(run, file_size_limit):
+    run.save_checkpoint(checkpoint(1))
+    file_size_limit(1000)
+    with pytest.raises(RunError, match=r"000000002\.npz \(1 MB\): File too large\. .* untouched; mend that, and run"):
+        run.save_checkpoint(checkpoint(2))
+    assert names(run, "checkpoints") == ["000000001.npz"]
+    assert run.load_checkpoint().update == 1
+
+
+def test_a_log_that_cannot_be_written_is_told_of_once_and_everything_goes_on(run, file_size_limit, capsys):
+    with run.logged():
+        file_size_limit(1000)
+        for number in range(30):
+            logging.getLogger("nmt").info("line %d of some forty characters, of thirty lines", number)
+        message = f"cannot write {run.path('train.log')}: File too large; training goes on without it\n"
+        assert capsys.readouterr().err == message
+    assert (
+        run.path("train.log").read_text().splitlines()[0].endswith("line 0 of some forty characters, of thirty lines")
+    )
+
+
+def test_a_log_that_cannot_be_begun_is_an_error(run):
+    run.path("train.log").mkdir()
+    with pytest.raises(RunError, match=r"cannot write .*train\.log: Is a directory; mend that"), run.logged():
+        pass
 
 
 def test_json_comes_back_and_a_missing_file_is_none(run):
@@ -234,10 +293,55 @@ def test_no_single_wrong_byte_is_taken_for_a_number(run, caplog):
         refused += loaded.update == 10
         expected = checkpoint(loaded.update)
         assert loaded.progress == expected.progress
-        # Where the zip's own count is spoilt arrays are missing; training then refuses them.
-        for found, array in zip(loaded.arrays, expected.arrays, strict=False):
+        for found, array in zip(loaded.arrays, expected.arrays, strict=True):
             np.testing.assert_array_equal(found, array)
     assert refused > len(whole) / 2
+
+
+def rewritten(run, update, change):
+    """The checkpoint of ``update`` with its arrays and its progress changed in place by ``change``, as valid as any."""
+    path = run.path(f"checkpoints/{update:09d}.npz")
+    with np.load(path) as archive:
+        content = dict(archive)
+    progress = json.loads(content["progress"].tobytes())
+    change(content, progress)
+    content["progress"] = np.frombuffer(json.dumps(progress).encode(), "uint8")
+    np.savez(path, **content)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_checkpoint_that_misses_an_array_is_damaged(run, caplog, number):
+    for update in (10, 20):
+        run.save_checkpoint(checkpoint(update))
+    rewritten(run, 20, lambda content, progress: content.pop(f"variable_000{number}"))
+    assert run.load_checkpoint().update == 10
+    assert f"000000020.npz is damaged ('variable_000{number}' is missing); trying the one before it" in caplog.text
+
+
+def test_a_checkpoint_of_a_newer_format_is_refused_though_an_older_one_is_there(run):
+    for update in (10, 20):
+        run.save_checkpoint(checkpoint(update))
+
+    def newer(content, progress):
+        progress["checkpoint"] = {"format": CHECKPOINT_FORMAT + 1, "nmt": "7.5"}
+        content["moments"] = content.pop("variable_0000")
+
+    rewritten(run, 20, newer)
+    with pytest.raises(RunError) as caught:
+        run.load_checkpoint()
+    message = str(caught.value)
+    assert f"000000020.npz was written by nmt 7.5 in format {CHECKPOINT_FORMAT + 1}; this is nmt {version()}" in message
+    assert f"knows formats up to {CHECKPOINT_FORMAT}. Go on with that version or a newer one" in message
+    assert "or train into a new directory with --run" in message
+
+
+def test_a_checkpoint_from_before_formats_had_numbers_is_read(run):
+    run.save_checkpoint(checkpoint(10))
+    rewritten(run, 10, lambda content, progress: progress.pop("checkpoint"))
+    loaded = run.load_checkpoint()
+    assert loaded.progress == checkpoint(10).progress
+    for found, array in zip(loaded.arrays, checkpoint(10).arrays, strict=True):
+        np.testing.assert_array_equal(found, array)
 
 
 def test_where_every_checkpoint_is_damaged_training_does_not_begin_anew(run):

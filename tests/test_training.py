@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import re
+import resource
 import signal
 
 import keras
@@ -22,7 +23,7 @@ from nmt import recipe, training
 from nmt.batches import BatchPlan
 from nmt.evaluation import Sample, Validation
 from nmt.model import TranslationModel
-from nmt.run import Run, RunError
+from nmt.run import Run, RunError, version
 from nmt.score import Score
 from nmt.training import DivergedError, learning_rate, train
 
@@ -203,7 +204,10 @@ def gradients_of(model, batch):
 
 @pytest.mark.parametrize("batches", [1, 2])
 def test_an_update_is_a_step_of_adam_along_the_gradient_of_all_its_pieces(tmp_path, batches):
-    """By Keras's own Adam, a batch counting as many times as it has target pieces; equal to a millionth, since a compiled step adds up in another order."""
+    """By Keras's own Adam, a batch counting as many times as it has target pieces.
+
+    Equal to a millionth, since a compiled step adds up in another order.
+    """
     plan, model = toy.plan(), bigram(dropout=0.0)
     run = new_run(tmp_path, updates=3, gradient_accumulation=batches, warmup_updates=2, schedule="constant")
     oracle = bigram(dropout=0.0)
@@ -334,6 +338,37 @@ def test_curves_can_be_read_back(tmp_path):
     )
 
 
+def test_curves_of_a_process_that_was_killed_are_not_shown_beside_those_of_the_next(tmp_path, monkeypatch):
+    """Killed in update 5, behind the checkpoint of update 2: updates 3 and 4 are made twice, and shown once."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(update, *arguments):
+        if update == 5:
+            raise Killed
+        return learning_rate(update, *arguments)
+
+    run = new_run(tmp_path, updates=6, validate_every=2)
+    monkeypatch.setattr(training, "learning_rate", killed)
+    monkeypatch.setattr(Run, "save_checkpoint", saving_at(2))
+    with pytest.raises(Killed):
+        train(run, bigram(), toy.plan(), scripted(losses=[9.0, 9.0]))
+    monkeypatch.undo()
+    train(run, bigram(), toy.plan(), scripted(losses=[3.0, 2.0]))
+    events = EventAccumulator(str(run.path("tensorboard")), purge_orphaned_data=True)
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]
+    shown = [(event.step, event.value) for event in events.Scalars("development/loss")]
+    assert shown == [(2, 9.0), (4, 3.0), (6, 2.0)]
+
+
+def saving_at(update):
+    """``Run.save_checkpoint`` that keeps no checkpoint but that of ``update``."""
+    save = Run.save_checkpoint
+    return lambda run, checkpoint: save(run, checkpoint) if checkpoint.update == update else None
+
+
 def test_a_log_line_is_keys_and_values(tmp_path, caplog):
     caplog.set_level(logging.INFO, "nmt")
     run = new_run(tmp_path, updates=4, validate_every=4, log_every=2, warmup_updates=4)
@@ -398,6 +433,35 @@ def test_ctrl_c_saves_after_the_update_and_the_same_command_goes_on(tmp_path, mo
     assert_equal(run.load_best().values(), whole.load_best().values())
 
 
+def test_a_full_disk_leaves_the_last_checkpoint_from_which_it_goes_on(tmp_path, monkeypatch):
+    """The kernel cuts the checkpoint of update 4 short (a file may have 9000 bytes); room is made after that."""
+    settings = {"updates": 6, "validate_every": 2, "gradient_accumulation": 2}
+    train(new_run(tmp_path / "whole", **settings), bigram(), toy.plan(), scripted())
+
+    save, (soft, hard) = Run.save_checkpoint, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(run, checkpoint):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000 if checkpoint.update == 4 else soft, hard))
+        try:
+            save(run, checkpoint)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    run = new_run(tmp_path / "parts", **settings)
+    monkeypatch.setattr(Run, "save_checkpoint", full)
+    with pytest.raises(RunError, match=r"cannot write .*000000004\.npz .* What was there before is untouched"):
+        train(run, bigram(), toy.plan(), scripted())
+    assert [path.name for path in run.path("checkpoints").iterdir()] == ["000000002.npz"]
+
+    monkeypatch.undo()
+    assert train(run, bigram(), toy.plan(), scripted()).finished == "all 6 updates are done"
+    whole = Run.find(tmp_path / "whole")
+    assert_equal(run.load_checkpoint().arrays, whole.load_checkpoint().arrays)
+    assert_equal(run.load_best().values(), whole.load_best().values())
+    steps = [entry["update"] for entry in run.read_json("history.json")]
+    assert steps == [2, 4, 6]
+
+
 def test_ctrl_c_twice_stops_at_once(tmp_path, monkeypatch):
     run = new_run(tmp_path, updates=4)
     monkeypatch.setattr(training, "learning_rate", interrupted(3, times=2))
@@ -423,4 +487,5 @@ def test_other_library_versions_are_told_of(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(keras, "__version__", "9.9")
     train(run, bigram(), toy.plan(), scripted())
     assert "resuming with other library versions" in caplog.text
+    assert f"'nmt': '{version()}'" in caplog.text
     assert "'keras': '9.9'" in caplog.text

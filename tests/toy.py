@@ -1,14 +1,17 @@
 """A training small enough for a test: numbers in words, English to German, said backwards.
 
-``python tests/toy.py RUN [EVENT]`` trains it in a process of its own, which kills itself, as ``kill -9`` would, at
-EVENT: ``update=7`` before that update, ``validation=2`` within the second validation of this process, ``checkpoint=1``
-in the midst of writing its first checkpoint.
+``python tests/toy.py FOLDER`` trains it in a process of its own, which says on standard output what moment has come:
+``update`` before an update, ``validation`` and ``checkpoint`` as one begins, and the name of a file of the run (of the
+folder, where there are many) that is written and not yet in its place. With a moment as second argument, as in
+``update=7``, it kills itself, as ``kill -9`` would, when that has come for the seventh time.
 """
 
 import json
 import os
 import signal
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -101,63 +104,57 @@ def decided_model(size: int, **changes: object):
     return translator
 
 
-def _kill_at(event: str) -> None:
-    """Arrange for this process to be killed at ``event``."""
+def write_logits(path: str, backend: str, *folders: str) -> None:
+    """What the runs in ``folders`` answer on ``backend``, by the names of the folders, into the archive ``path``."""
+    from nmt import experiment
+    from nmt.run import Run
+
+    batch = plan().batch(plan().locate(0))
+    answers = {}
+    for folder in map(Path, folders):
+        translator = experiment.load_model(Run.find(folder / "run", (f"device.backend={backend}",)))
+        answers[folder.name] = np.asarray(translator({"source": batch.source, "target_in": batch.target_in}))
+    np.savez(path, **answers)
+
+
+def _tell(moment_has_come: Callable[[str], None]) -> None:
+    """Arrange for ``moment_has_come`` to be called with the name of each moment."""
     from nmt import evaluation, run, training
 
-    name, _, number = event.partition("=")
-    count = 0
-
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def before(function, when):
+    def telling(function, name):
         def wrapped(*arguments, **keywords):
-            nonlocal count
-            if when(*arguments):
-                count += 1
-                if count == int(number):
-                    die()
+            moment_has_come(name(*arguments))
             return function(*arguments, **keywords)
 
         return wrapped
 
-    if name == "update":
-        rate = training.learning_rate
+    def file_or_folder(beside, place):
+        path = Path(place)
+        return path.parent.name if path.parent.name in ("checkpoints", "samples") else path.name
 
-        def dying_rate(update, *arguments):
-            if update == int(number):
-                die()
-            return rate(update, *arguments)
-
-        training.learning_rate = dying_rate
-    elif name == "validation":
-        evaluation.score.bleu = before(evaluation.score.bleu, lambda *arguments: True)
-    elif name == "checkpoint":
-        write = run.Run.write
-
-        def dying_write(self, path, content):
-            nonlocal count
-            if path.startswith("checkpoints/"):
-                count += 1
-                if count == int(number):
-                    os.fsync = lambda descriptor: die()  # the file is written, and not yet in its place
-            write(self, path, content)
-
-        run.Run.write = dying_write
-    else:
-        raise ValueError(f"no such event: {event}")
+    training.learning_rate = telling(training.learning_rate, lambda *_: "update")
+    evaluation.validate = telling(evaluation.validate, lambda *_: "validation")
+    run.Run.save_checkpoint = telling(run.Run.save_checkpoint, lambda *_: "checkpoint")
+    os.rename = telling(os.rename, file_or_folder)
+    os.replace = telling(os.replace, file_or_folder)
 
 
 def main() -> None:
-    directory = Path(sys.argv[1])
+    directory, event = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+    last, _, number = event.partition("=")
     toy = recipe.parse(json.loads((directory / "toy.json").read_text()), "toy.json")
     os.environ["KERAS_BACKEND"] = toy.device.backend
+    seen: Counter[str] = Counter()
+
+    def moment_has_come(name):
+        print(name, flush=True)
+        seen[name] += 1
+        if name == last and seen[name] == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     from nmt import experiment
 
-    if len(sys.argv) > 2:
-        _kill_at(sys.argv[2])
+    _tell(moment_has_come)
     experiment.train(toy, directory / "run")
 
 
