@@ -43,14 +43,14 @@ class Batch(NamedTuple):
         """The pieces to predict, ends of sentences included."""
         return int(np.count_nonzero(self.target_out != PAD))
 
-    def part(self, number: int, parts: int) -> Batch:
-        """Part ``number`` (from 0) of ``parts`` that together are this batch, each of as many rows.
+    def part(self, mine: range, total: int) -> Batch:
+        """Parts number ``mine`` (from 0) of ``total`` parts of as many rows that together are this batch.
 
         What is missing in the last ones is filled up as in ``pad``: with the first source and nothing to predict.
         """
-        rows = -(-len(self.source) // parts)
-        source, target_in, target_out = (array[number * rows : (number + 1) * rows] for array in self)
-        missing = rows - len(source)
+        rows = -(-len(self.source) // total)
+        source, target_in, target_out = (array[mine.start * rows : mine.stop * rows] for array in self)
+        missing = len(mine) * rows - len(source)
         if missing:
             source = np.concatenate([source, np.repeat(self.source[:1], missing, axis=0)])
             target_in, target_out = (np.pad(array, ((0, missing), (0, 0))) for array in (target_in, target_out))

@@ -30,8 +30,16 @@ class DeviceError(ValueError):
 class Parts(NamedTuple):
     """How the devices of a training share a batch."""
 
-    total: int  # parts that every batch is cut into
-    mine: range  # those that this process computes
+    total: int  # parts that every batch is cut into, one a device
+    mine: tuple[range, ...]  # those that this process computes, step by step; one step where it is alone
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether other processes compute some."""
+        return sum(map(len, self.mine)) < self.total
+
+
+ALONE = Parts(1, (range(1),))
 
 
 def prepare(device: Device, *, training: bool = False, process: int | None = None) -> str:
@@ -96,15 +104,17 @@ def strategy(device: Device) -> Iterator[Parts]:
         kind = "GPU" if _gpus(device) else "CPU"
         names = [found.name for found in tf.config.list_logical_devices(kind)][: device.replicas or None]
         with tf.distribute.MirroredStrategy(names).scope():
-            yield Parts(len(names), range(len(names)))
+            yield Parts(len(names), tuple(range(number, number + 1) for number in range(len(names))))
     elif device.strategy == "multi_machine":
         import keras
 
         with keras.distribution.DataParallel(auto_shard_dataset=False).scope():
-            number = machines.number()
-            yield Parts(machines.count(), range(number, number + 1))
+            import jax
+
+            local = jax.local_device_count()
+            yield Parts(jax.device_count(), (range(machines.number() * local, (machines.number() + 1) * local),))
     else:
-        yield Parts(1, range(1))
+        yield ALONE
 
 
 def summed(gradients: list[Any]) -> list[Any]:

@@ -38,8 +38,8 @@ def join(device: Device, process: int | None = None) -> None:
         raise MachinesError(f"--process {process}: device.processes is {device.processes}, and the first is 0")
     if jax.distributed.is_initialized():
         return
-    # By itself JAX aborts the others, with a stack of C++, as soon as the first process is gone. Gloo's exchange on CPUs
-    # fails in an orderly way, NCCL's on GPUs may wait for ever: there the abort is better.
+    # By itself JAX aborts the others, with a stack of C++, once the first process is gone. On CPUs the exchange (Gloo)
+    # fails in an orderly way; on GPUs (NCCL) it may wait for ever, so there the abort is better.
     gpus = device.kind != "cpu" and any(map(importlib.util.find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin")))
     jax.config.update("jax_enable_recoverability", not gpus)  # type: ignore[no-untyped-call]
     try:

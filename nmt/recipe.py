@@ -59,6 +59,11 @@ FilesOrCount = Annotated[
     Discriminator(lambda value: "files" if isinstance(value, dict | Files) else "count"),
 ]
 
+TokensOrAuto = Annotated[
+    Annotated[int, Field(ge=16), Tag("tokens")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else "tokens"),
+]
+
 
 class Data(Section):
     """The parallel text: what is learnt from, what steers training, what is scored."""
@@ -171,7 +176,7 @@ class Training(Section):
     """of initial weights, dropout and the order of batches"""
     updates: Count = 10000
     """optimiser steps of the whole run"""
-    batch_tokens: Annotated[int, Field(ge=16)] | Literal["auto"] = 4000
+    batch_tokens: TokensOrAuto = 4000
     """target pieces a batch, padding included; auto: as many as memory allows, tried out at the start"""
     gradient_accumulation: Count = 1
     """batches whose gradients make one update"""
@@ -251,10 +256,7 @@ class Device(Section):
     def _fits(self) -> Device:
         backend = {"mirrored": "tensorflow", "multi_machine": "jax"}.get(self.strategy, self.backend)
         if self.backend != backend:
-            raise ValueError(
-                f"strategy: {self.strategy} needs backend: {backend}; received backend: {self.backend}"
-                + ("; several GPUs of one machine on jax are strategy: multi_machine too" if backend != "jax" else "")
-            )
+            raise ValueError(f"strategy: {self.strategy} needs backend: {backend}; received backend: {self.backend}")
         if self.strategy == "mirrored" and self.kind == "cpu" and self.replicas < 2:
             raise ValueError(f"strategy: mirrored on a CPU needs replicas: 2 or more; received {self.replicas}")
         if self.strategy != "mirrored" and self.replicas:
@@ -408,7 +410,7 @@ def _change(content: dict[str, Any], setting: str) -> None:
 
 def _dotted(location: tuple[int | str, ...]) -> tuple[str, ...]:
     """Location without pydantic's names of union branches, which no recipe holds."""
-    return tuple(str(part) for part in location if part not in ("files", "count"))
+    return tuple(str(part) for part in location if part not in ("files", "count", "tokens", "auto"))
 
 
 def _explain(item: Any) -> str:

@@ -74,7 +74,7 @@ def train(
     model: TranslationModel,
     plan: BatchPlan,
     validate: Callable[[], Validation],
-    parts: Parts | None = None,
+    parts: Parts = devices.ALONE,
 ) -> Progress:
     """Train ``model`` on the batches of ``plan`` as the recipe of ``run`` says, from where the run stands.
 
@@ -85,7 +85,7 @@ def train(
         DivergedError: the loss became NaN or infinite; the last checkpoint is kept.
         RunError: a checkpoint cannot be read or written.
     """
-    settings, parts = run.recipe.training, parts or Parts(1, range(1))
+    settings = run.recipe.training
     optimizer = Adam(
         learning_rate=settings.learning_rate,
         global_clipnorm=settings.clip_norm,
@@ -195,8 +195,10 @@ class _Loop(keras.callbacks.Callback):
         self.trial = trial
         self.settled = threading.Event()  # the plan is that of the training, and no longer that of a trial
         self.before: list[np.ndarray] = []  # the trial
+        if trial is None:
+            self.settled.set()
         self.replicated = len(parts.mine) > 1
-        self.together = parts.total > len(parts.mine)  # with other processes, which must stop when this one does
+        self.together = parts.elsewhere  # with other processes, which must stop when this one does
         self.run, self.plan, self.validate = run, plan, validate
         self.settings = run.recipe.training
         self.progress = progress
@@ -215,8 +217,6 @@ class _Loop(keras.callbacks.Callback):
         self.memory = devices.memory(anew=True)
         if self.trial:
             self.before = [variable.numpy() for variable in _variables(self.model)]
-        else:
-            self.settled.set()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self.step_began = time.perf_counter()

@@ -253,3 +253,25 @@ def test_a_very_long_source_makes_a_small_batch_not_a_huge_one():
     for number in range(len(plan.epoch(0))):
         assert plan.batch(Position(0, number)).source.size <= 2 * 1000
     assert sorted(np.concatenate(plan.epoch(0)).tolist()) == list(range(5000))
+
+
+# --- parts ---
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 5, 7])
+def test_the_parts_of_a_batch_are_of_one_height_and_together_the_batch(total):
+    whole = pad([[4, 5], [6], [7, 8, 9], [4], [5]], [[10], [11, 12], [13], [14], [15, 16]])
+    parts = [whole.part(range(number, number + 1), total) for number in range(total)]
+    assert len({part.source.shape for part in parts}) == 1
+    for array, *others in zip(whole, *parts, strict=True):
+        joined = np.concatenate(others)
+        np.testing.assert_array_equal(joined[:5], array)
+    assert sum(part.target_tokens() for part in parts) == whole.target_tokens() == 12
+    for part in parts:
+        assert (part.source != PAD).any(axis=1).all()  # a row of padding alone would break cuDNN
+
+
+def test_a_process_with_two_devices_takes_two_parts():
+    whole = pad([[4], [5], [6], [7], [8]], [[10]] * 5)
+    np.testing.assert_array_equal(whole.part(range(2, 4), 4).source[:, 0], [8, 4, 4, 4])
+    assert whole.part(range(2, 4), 4).target_tokens() == 2

@@ -61,6 +61,13 @@ def loss_of(model, training=False):
     return model.compute_loss(BATCH, TARGET_OUT, logits)
 
 
+def loss_and_gradients(model, sample_weight=None):
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(BATCH, TARGET_OUT, model(BATCH, training=True), sample_weight)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    return [np.asarray(loss), *(np.asarray(tf.convert_to_tensor(gradient)) for gradient in gradients)]
+
+
 @pytest.fixture(params=FLOWS)
 def model(request):
     return randomised(build(settings(flow=request.param), V, V))
@@ -83,6 +90,24 @@ def test_padding_changes_neither_logits_nor_loss_nor_gradient(model):
         variables, derived(wide_loss, variables), derived(lambda: loss_of(model), variables), strict=True
     ):
         np.testing.assert_allclose(wide, plain, atol=1e-5, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("streams", [2, 3, 4])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_streams_change_neither_loss_nor_gradient(flow, streams):
+    """Three rows in two, three, and four parts: of the last, one is empty."""
+    model = randomised(TranslationModel(settings(flow=flow, dropout=NO_DROPOUT), V, V, label_smoothing=0.1))
+    expected = loss_and_gradients(model)
+    model.streams = streams
+    for received, wanted in zip(loss_and_gradients(model), expected, strict=True):
+        np.testing.assert_allclose(received, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_make_the_loss_a_share_of_a_larger_batch(model):
+    """Two devices with these rows each, and a batch of all: the sum of their losses is its mean."""
+    weights = np.full(len(SOURCE), 1 / (2 * REAL.sum()), "float32")
+    for share, whole in zip(loss_and_gradients(model, weights), loss_and_gradients(model), strict=True):
+        np.testing.assert_allclose(2 * share, whole, rtol=1e-5, atol=1e-7)
 
 
 def test_a_row_of_a_batch_is_the_sentence_alone(model):

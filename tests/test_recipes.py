@@ -85,6 +85,21 @@ def test_a_text_is_two_files_or_a_tsv_or_a_number_held_out(read):
         (["model.readout_units=100"], ["readout_units must equal embedding_units; received 100 and 256"]),
         (["model.attention_heads=3"], ["attention_heads must divide", "received 3 heads for 512 and 512"]),
         (["search.beam_size=9", "pieces.size=16"], ["at most half of pieces.size; received 9 and 16"]),
+        (["training.batch_tokens=5"], ["training.batch_tokens: received 5, expected greater than or equal to 16"]),
+        (["training.batch_tokens=many"], ["training.batch_tokens: received 'many', expected a valid integer"]),
+        (["device.strategy=multi_machine"], ["strategy: multi_machine needs backend: jax; received", "tensorflow"]),
+        (["device.strategy=mirrored", "device.backend=jax"], ["mirrored needs backend: tensorflow; received", "jax"]),
+        (["device.strategy=mirrored", "device.kind=cpu"], ["mirrored on a CPU needs replicas: 2 or more; received 0"]),
+        (["device.replicas=2"], ["replicas: 2 is for strategy: mirrored; received single"]),
+        (
+            ["device.strategy=mirrored", "device.replicas=2", "training.gradient_accumulation=3"],
+            ["gradient_accumulation does not work with device.strategy: mirrored", "received 3", "more batch_tokens"],
+        ),
+        (["device.processes=2"], ["give both coordinator and processes", "received None and 2"]),
+        (
+            ["device.processes=2", "device.coordinator=host:1"],
+            ["coordinator and processes are for strategy: multi_machine; received single"],
+        ),
         # --set itself
         (["training.seed"], ["--set training.seed: expected section.key=value, for example training.seed=2"]),
         (["=2"], ["--set =2: expected section.key=value"]),
