@@ -39,20 +39,21 @@ class Contestant(NamedTuple):
     environment: str  # a key of ENVIRONMENTS; "" is the one that runs this script
     updates: int  # that are measured, so many that a round takes about a quarter of a minute on two cores
     flow: str = "recurrent"
+    warmup: int = 3  # updates before these
     options: dict[str, str] = {}  # noqa: RUF012  what only its own script understands
 
 
 CONTESTANTS = {
     "ours-tensorflow-recurrent": Contestant("ours", "", 16, options={"backend": "tensorflow"}),
-    "ours-tensorflow-parallel": Contestant("ours", "", 16, "parallel", {"backend": "tensorflow"}),
+    "ours-tensorflow-parallel": Contestant("ours", "", 16, "parallel", options={"backend": "tensorflow"}),
     "ours-jax-recurrent": Contestant("ours", "", 24, options={"backend": "jax"}),
-    "ours-jax-parallel": Contestant("ours", "", 24, "parallel", {"backend": "jax"}),
+    "ours-jax-parallel": Contestant("ours", "", 24, "parallel", options={"backend": "jax"}),
     "keras-tutorial": Contestant("keras_tutorial", "", 8),
     "pytorch-cells-recurrent": Contestant("bare_pytorch", "pytorch", 8, options={"lstm": "cells"}),
     "pytorch-fused-recurrent": Contestant("bare_pytorch", "pytorch", 8, options={"lstm": "fused"}),
-    "pytorch-fused-parallel": Contestant("bare_pytorch", "pytorch", 8, "parallel", {"lstm": "fused"}),
+    "pytorch-fused-parallel": Contestant("bare_pytorch", "pytorch", 8, "parallel", options={"lstm": "fused"}),
     "opennmt-py": Contestant("opennmt", "opennmt-py", 6),
-    "joeynmt": Contestant("joey", "joeynmt", 3),
+    "joeynmt": Contestant("joey", "joeynmt", 3, warmup=1),
 }
 TOOLKITS = ("opennmt-py", "joeynmt")
 
@@ -140,9 +141,10 @@ class Asked(NamedTuple):
     settings: tuple[str, ...]  # of the recipe, as ``nmt train --set``
     text: dict[str, Any]
     environments: Path
-    warmup: int
+    warmup: int | None  # each contestant's own number where none is asked for
     updates: int | None
     threads: int
+    keep_memory: bool
 
 
 def run(name: str, asked: Asked) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def run(name: str, asked: Asked) -> dict[str, Any]:
             "training": wanted.training.model_dump(),
             "text": asked.text,
             "options": contestant.options,
-            "warmup": asked.warmup,
+            "warmup": asked.warmup or contestant.warmup,
             "updates": asked.updates or contestant.updates,
             "threads": asked.threads,
             "workspace": workspace,
@@ -172,14 +174,16 @@ def run(name: str, asked: Asked) -> dict[str, Any]:
         contest.write_text(json.dumps(content))
         log = asked.environments / "logs" / f"{name}.txt"
         log.parent.mkdir(exist_ok=True)
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(asked.threads))
+        variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(asked.threads))
+        if asked.keep_memory:
+            variables |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
         try:
             python = environment(contestant.environment, asked.environments)
             with log.open("w", encoding="utf-8") as output:
                 subprocess.run(
                     [python, SCRIPTS / f"{contestant.script}.py", contest, result],
                     cwd=ROOT,
-                    env={**os.environ, **threads, "PYTHONPATH": str(ROOT)},
+                    env={**os.environ, **variables, "PYTHONPATH": str(ROOT)},
                     check=True,
                     timeout=900,
                     stdout=output,
@@ -246,12 +250,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", nargs="?", default="recipes/multi30k-lc-tok-en-de.yaml")
     parser.add_argument("--only", default=",".join(CONTESTANTS), help="names, with commas; all: %(default)s")
-    parser.add_argument("--updates", type=int, help="that are measured; each contestant has its own number otherwise")
-    parser.add_argument("--warmup", type=int, default=3, help="updates before these")
+    parser.add_argument(
+        "--updates", type=int, help="that are measured, for all contestants; each has its own number otherwise"
+    )
+    parser.add_argument("--warmup", type=int, help="updates before these, likewise")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--readout", type=int, help="another readout than the recipe's; 512 is what the toolkits have")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    parser.add_argument("--keep-memory", action="store_true", help="let glibc keep freed memory, as ours always does")
     parser.add_argument("--environments", type=Path, default=ROOT / ".bench", help="where they are kept (%(default)s)")
     parser.add_argument("--write", type=Path, help="put the table between this script's marks in a Markdown file")
     arguments = parser.parse_args()
@@ -274,6 +281,7 @@ def main() -> None:
             warmup=arguments.warmup,
             updates=arguments.updates,
             threads=arguments.threads,
+            keep_memory=arguments.keep_memory,
         )
         rounds = []
         for number in range(1, arguments.rounds + 1):

@@ -18,20 +18,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class FusedEncoder(nn.Module):
+    """Two LSTMs, one over every sentence turned round: twice as fast here as one bidirectional LSTM over packed input,
+    for which PyTorch has no oneDNN kernel."""
+
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(inputs, units, batch_first=True, bidirectional=True)
+        self.forward_lstm = nn.LSTM(inputs, units, batch_first=True)
+        self.backward_lstm = nn.LSTM(inputs, units, batch_first=True)
 
     def forward(self, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """States [B, S, C] and the backward state at the first piece [B, C / 2]."""
-        packed = pack_padded_sequence(embedded, mask.sum(1), batch_first=True, enforce_sorted=False)
-        states, (last, _) = self.lstm(packed)
-        return pad_packed_sequence(states, batch_first=True)[0], last[1]
+        positions = torch.arange(mask.shape[1])[None]
+        turned = torch.where(mask, mask.sum(1, keepdim=True) - 1 - positions, positions)[..., None]  # [B, S, 1]
+        there, _ = self.forward_lstm(embedded)
+        back, _ = self.backward_lstm(embedded.gather(1, turned.expand_as(embedded)))
+        back = back.gather(1, turned.expand_as(back))
+        return torch.cat([there, back], -1), back[:, 0]
 
 
 class CellEncoder(nn.Module):

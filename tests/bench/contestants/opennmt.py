@@ -51,6 +51,7 @@ def arguments(asked: SimpleNamespace) -> list[str]:
         "average_decay": 1 - training.weight_average,  # the share of the new weights
         "batch_type": "tokens",
         "batch_size": training.batch_tokens,
+        "bucket_size": 2**15,  # sorted at once; the default reads a small text many times before it begins
         "normalization": "tokens",
         "train_steps": asked.warmup + asked.updates,
         "valid_steps": 10**9,
