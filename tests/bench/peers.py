@@ -20,6 +20,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ def environment(name: str, folder: Path) -> Path:
         print(f"making the environment {place}", file=sys.stderr)
         venv.create(place, clear=True, with_pip=True)
         for packages in ENVIRONMENTS[name]:
-            command = [python, "-m", "pip", "install", "--quiet", *packages]
+            command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
             subprocess.run(command, check=True, capture_output=True, text=True)
         made.write_text(wanted)
     return python
@@ -222,21 +223,21 @@ def table(rounds: list[dict[str, dict[str, Any]]]) -> str:
 
 
 def _conclusions(rounds: list[dict[str, dict[str, Any]]]) -> Iterable[str]:
-    ours = "ours-tensorflow-recurrent"
-    for name, words in (("pytorch-fused-recurrent", "PyTorch's fused LSTMs on the identical model"),):
-        shares = _shares(rounds, ours, name)
-        if shares:
-            yield f"{ours} runs at {np.median(shares):.2f} times the speed of {words} (goal 1.0).  "
-    # within each round, so that a drift of the machine is in both; a toolkit that failed is slower than none
-    fastest = [
-        max(turn[name]["rate"] for name in TOOLKITS if "rate" in turn.get(name, {}))
-        for turn in rounds
-        if any("rate" in turn.get(name, {}) for name in TOOLKITS)
-    ]
-    if fastest and all("rate" in turn.get(ours, {}) for turn in rounds) and len(fastest) == len(rounds):
-        times = np.median([turn[ours]["rate"] / rate for turn, rate in zip(rounds, fastest, strict=True)])
-        yield f"{ours} runs at {times:.2f} times the speed of the fastest toolkit (goal 1.8).  "
-    versions = {key: value for result in rounds[0].values() for key, value in result.get("versions", {}).items()}
+    ours, pytorch = "ours-tensorflow-recurrent", "pytorch-fused-recurrent"
+    if shares := _shares(rounds, ours, pytorch):
+        yield f"{ours} runs at {np.median(shares):.2f} times the speed of {pytorch}, the identical model (goal 1.0).  "
+    toolkits = {name: shares for name in TOOLKITS if (shares := _shares(rounds, ours, name))}
+    if toolkits:
+        fastest = min(toolkits, key=lambda name: np.median(toolkits[name]))
+        times = float(np.median(toolkits[fastest]))
+        work = rounds[0][ours]["multiplied"] / rounds[0][fastest]["multiplied"]
+        yield (
+            f"{ours} runs at {times:.2f} times the speed of {fastest}, the fastest toolkit (goal 1.8); "
+            f"in operations a second, {times * work:.2f} times.  "
+        )
+    versions = {
+        key: value for turn in rounds for result in turn.values() for key, value in result.get("versions", {}).items()
+    }
     yield "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "."
 
 
@@ -290,7 +291,9 @@ def main() -> None:
                 rounds[-1][name] = result = run(name, asked)
                 said = f"failed: {result['failed']}" if "failed" in result else f"{result['rate']:,.0f} tokens/s"
                 print(f"round {number}  {name}  {said}", file=sys.stderr)
-    command = f"python {shlex.join(sys.argv)}"
+    # where the environments are is this machine's affair
+    shown = [word for before, word in pairwise(["", *sys.argv]) if "--environments" not in (before, word.split("=")[0])]
+    command = f"python {shlex.join(shown)}"
     text = f"`{command}`  \n{machine()}, {arguments.threads} threads each\n\n{table(rounds)}\n"
     print(text)
     if arguments.write:

@@ -126,6 +126,8 @@ def loop(
             real += plan.target_tokens(position)
             shapes.append(shape)
         seen.add(shape)
+    if not shapes:
+        raise ValueError(f"nothing was measured: each of {updates} updates came in a new shape; ask for more")
     padded = sum(sentences * target for sentences, _, target in shapes)
     return real / seconds, padded / seconds, shapes, pieces
 
