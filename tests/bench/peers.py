@@ -51,8 +51,8 @@ CONTESTANTS = {
     "ours-jax-parallel": Contestant("ours", "", 24, "parallel", options={"backend": "jax"}),
     "keras-tutorial": Contestant("keras_tutorial", "", 8),
     "pytorch-cells-recurrent": Contestant("bare_pytorch", "pytorch", 8, options={"lstm": "cells"}),
-    "pytorch-fused-recurrent": Contestant("bare_pytorch", "pytorch", 8, options={"lstm": "fused"}),
-    "pytorch-fused-parallel": Contestant("bare_pytorch", "pytorch", 8, "parallel", options={"lstm": "fused"}),
+    "pytorch-fused-recurrent": Contestant("bare_pytorch", "pytorch", 10, options={"lstm": "fused"}),
+    "pytorch-fused-parallel": Contestant("bare_pytorch", "pytorch", 10, "parallel", options={"lstm": "fused"}),
     "opennmt-py": Contestant("opennmt", "opennmt-py", 6),
     "joeynmt": Contestant("joey", "joeynmt", 3, warmup=1),
 }
@@ -271,6 +271,7 @@ def main() -> None:
         settings += (f"model.readout_units={arguments.readout}", "model.tying=none")
     if hasattr(os, "sched_setaffinity"):  # JAX and some libraries take as many threads as they see cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
+    load = os.getloadavg()[0]
     environments = arguments.environments.resolve()
     environments.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -294,7 +295,7 @@ def main() -> None:
     # where the environments are is this machine's affair
     shown = [word for before, word in pairwise(["", *sys.argv]) if "--environments" not in (before, word.split("=")[0])]
     command = f"python {shlex.join(shown)}"
-    text = f"`{command}`  \n{machine()}, {arguments.threads} threads each\n\n{table(rounds)}\n"
+    text = f"`{command}`  \n{machine()}, {arguments.threads} threads each, load {load:.1f} before\n\n{table(rounds)}\n"
     print(text)
     if arguments.write:
         write(arguments.write, "peers", text)
