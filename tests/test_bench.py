@@ -1,5 +1,6 @@
 """The benchmarks run and write what they measured where they are told to; no figure is judged here."""
 
+import os
 import re
 import subprocess
 import sys
@@ -41,3 +42,28 @@ def test_a_benchmark_replaces_its_own_table_and_nothing_else(tmp_path, script, n
     table = [line for line in text.splitlines() if line.startswith("| ")]
     for row in rows:
         assert any(row in line and re.search(r"\| \D*\d", line) for line in table), f"no figure for {row}: {table}"
+
+
+@pytest.mark.slow
+def test_the_contestants_take_turns_and_one_that_fails_stops_no_other(tmp_path):
+    page = tmp_path / "benchmarks.md"
+    page.write_text("before\n<!-- peers -->\nold figures\n<!-- end peers -->\nafter\n")
+    contestants = "ours-tensorflow-recurrent,keras-tutorial"
+    # no index to install from: the environment of JoeyNMT cannot be made
+    command = [sys.executable, "tests/bench/peers.py", "recipes/reverse.yaml", "--only", f"{contestants},joeynmt"]
+    options = ["--updates", "4", "--rounds", "1", "--environments", str(tmp_path / "environments")]
+    subprocess.run(
+        [*command, *options, "--set", "training.batch_tokens=400", "--write", str(page)],
+        cwd=ROOT,
+        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""},
+        check=True,
+        timeout=300,
+        capture_output=True,
+    )
+    text = page.read_text()
+    assert text.startswith("before\n<!-- peers -->\n`python tests/bench/peers.py recipes/reverse.yaml")
+    assert text.endswith("<!-- end peers -->\nafter\n")
+    rows = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| ")}
+    for name in contestants.split(","):
+        assert re.search(r"\| [\d,]+ \([\d,]+ to [\d,]+\) \|", rows[name]), rows[name]
+    assert "failed: " in rows["joeynmt"]

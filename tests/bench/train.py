@@ -83,8 +83,13 @@ def limit(model: Model, pieces: int, shapes: list[tuple[int, int, int]], seconds
     return tokens / needed, flops / needed / 1e9
 
 
-def loop(settings: Recipe, updates: int) -> tuple[float, float, list[tuple[int, int, int]], int]:
-    """(real, padded) target tokens a second of the training loop, its batch shapes, and the pieces it used."""
+def loop(
+    settings: Recipe, updates: int, warmup: int | None = None
+) -> tuple[float, float, list[tuple[int, int, int]], int]:
+    """(real, padded) target tokens a second of the training loop, its batch shapes, and the pieces it used.
+
+    On JAX the first update of every shape compiles; it is warm-up wherever it comes.
+    """
     from nmt import training
 
     marks: list[tuple[int, float]] = []
@@ -99,7 +104,7 @@ def loop(settings: Recipe, updates: int) -> tuple[float, float, list[tuple[int, 
         def _validate(self, update: int) -> None:
             self.progress.history.append({"update": update, "loss": 0.0, "perplexity": 1.0, "bleu": 0.0})
 
-    warmup = max(10, updates // 4)
+    warmup = warmup or max(10, updates // 4)
     original, training._Loop = training._Loop, Timed
     try:
         with tempfile.TemporaryDirectory() as directory:
@@ -109,10 +114,20 @@ def loop(settings: Recipe, updates: int) -> tuple[float, float, list[tuple[int, 
     finally:
         training._Loop = original
     plan = plan_of[0]
-    seconds = marks[-2][1] - marks[warmup - 1][1]  # the last batch also saves a checkpoint
-    counted = [plan.locate(number) for number in range(marks[warmup - 1][0], marks[-2][0])]
-    shapes = [(*plan.batch(position).source.shape, plan.batch(position).target_in.shape[1]) for position in counted]
-    real = sum(plan.target_tokens(position) for position in counted)
+    seen: set[tuple[int, int, int]] = set()
+    shapes = []
+    seconds, real = 0.0, 0
+    for update, (number, before) in enumerate([(0, 0.0), *marks[:-2]]):  # the last batch also saves a checkpoint
+        position = plan.locate(number)
+        batch = plan.batch(position)
+        shape = (*batch.source.shape, batch.target_in.shape[1])
+        if update >= warmup and (shape in seen or not plan.lengths):
+            seconds += marks[update][1] - before
+            real += plan.target_tokens(position)
+            shapes.append(shape)
+        seen.add(shape)
+    if not shapes:
+        raise ValueError(f"nothing was measured: each of {updates} updates came in a new shape; ask for more")
     padded = sum(sentences * target for sentences, _, target in shapes)
     return real / seconds, padded / seconds, shapes, pieces
 
