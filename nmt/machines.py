@@ -32,7 +32,7 @@ def join(device: Device, process: int | None = None) -> None:
     if device.coordinator is not None and process is None:
         raise MachinesError(
             f"device.strategy: multi_machine with device.coordinator: {device.coordinator} needs the number of this "
-            f"process, 0 to {device.processes or 1} - 1: nmt train RECIPE --process 0"
+            f"process, 0 to {(device.processes or 1) - 1}: nmt train RECIPE --process 0"
         )
     if process is not None and device.processes is not None and process >= device.processes:
         raise MachinesError(f"--process {process}: device.processes is {device.processes}, and the first is 0")
@@ -124,7 +124,8 @@ def lost_peers() -> Iterator[None]:
 
 
 def _lost(error: BaseException) -> bool:
-    """Whether ``error`` is what JAX raises where another process is gone."""
-    text = str(error).lower()
-    signs = ("gloo", "connection closed", "connection reset", "unavailable", "heartbeat", "deadline_exceeded", "nccl")
-    return type(error).__module__.startswith("jax") and any(sign in text for sign in signs)
+    """Whether ``error`` is what JAX raises, in several types, where another process is gone."""
+    text = str(error)
+    exchange = any(name in text for name in ("Gloo", "NCCL", "coordination service", "CoordinationService"))
+    signs = ("Connection closed", "Connection reset", "Socket closed", "UNAVAILABLE", "DEADLINE_EXCEEDED", "heartbeat")
+    return exchange and (any(sign in text for sign in signs) or text.startswith(("UNKNOWN", "INTERNAL", "ABORTED")))

@@ -52,6 +52,9 @@ logger = logging.getLogger("nmt")
 # All that a run may hold without its recipe: it was killed at its very start.
 _FIRST_FILES = {"lock", "train.log", ".recipe.yaml.part"}
 
+# Settings that may change while a run is trained: on which machines it goes on.
+_WHEREABOUTS = ("device.coordinator:", "device.processes:")
+
 # The meaning of a checkpoint: which arrays in which order, and the fields of its progress. It rises when code of before
 # could no longer go on from a checkpoint rightly. (1 also stands for those that were written without a number.)
 CHECKPOINT_FORMAT = 1
@@ -110,6 +113,7 @@ class Run:
         run = cls(directory, recipe)
         if run.path("recipe.yaml").is_file():
             changed = recipes.changed_keys(_read_recipe(run.directory), recipe) if run._checkpoints() else []
+            changed = [key for key in changed if not key.startswith(_WHEREABOUTS)]
             if changed:
                 raise RunError(
                     f"{directory} is a run of another recipe; what changed:\n  "
