@@ -44,17 +44,15 @@ class Batch(NamedTuple):
         return int(np.count_nonzero(self.target_out != PAD))
 
     def part(self, mine: range, total: int) -> Batch:
-        """Parts number ``mine`` (from 0) of ``total`` parts of as many rows that together are this batch.
-
-        What is missing in the last ones is filled up as in ``pad``: with the first source and nothing to predict.
-        """
+        """Parts number ``mine`` (from 0) of ``total`` parts of as many rows that together are this batch, filled up."""
         rows = -(-len(self.source) // total)
-        source, target_in, target_out = (array[mine.start * rows : mine.stop * rows] for array in self)
-        missing = len(mine) * rows - len(source)
-        if missing:
-            source = np.concatenate([source, np.repeat(self.source[:1], missing, axis=0)])
-            target_in, target_out = (np.pad(array, ((0, missing), (0, 0))) for array in (target_in, target_out))
-        return Batch(source, target_in, target_out)
+        return Batch(*(array[mine.start * rows : mine.stop * rows] for array in self.filled(rows * total)))
+
+    def filled(self, rows: int) -> Batch:
+        """The batch with ``rows`` rows at least; those added repeat the first source and have nothing to predict."""
+        missing = max(0, rows - len(self.source))
+        source = np.concatenate([self.source, np.repeat(self.source[:1], missing, axis=0)])
+        return Batch(source, *(np.pad(array, ((0, missing), (0, 0))) for array in (self.target_in, self.target_out)))
 
 
 class Position(NamedTuple):

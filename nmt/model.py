@@ -111,8 +111,9 @@ class TranslationModel(keras.Model):
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Logits [B, T, V] for ``inputs`` {"source": [B, S], "target_in": [B, T]}.
 
-        In training with several ``streams`` a list of them, for the parts of the batch: no part waits for another, so
-        a backend may compute them at the same time, each on a core of its own. ``compute_loss`` takes the list.
+        In training with several ``streams`` (B must be as many at least) a list of them, for the parts of the batch: no
+        part waits for another, so a backend may compute them at the same time, each on a core of its own.
+        ``compute_loss`` takes the list.
         """
         source, target_in = inputs["source"], inputs["target_in"]
         if training and self.streams > 1:
@@ -204,9 +205,9 @@ class TranslationModel(keras.Model):
 
 
 def _cut(rows: Any, parts: int) -> list[Any]:
-    """``rows`` [B, ...] in ``parts`` of as many rows each, but for the last."""
-    size = (ops.shape(rows)[0] + parts - 1) // parts
-    return [rows[part * size : (part + 1) * size] for part in range(parts)]
+    """``rows`` [B, ...] in ``parts`` that differ by a row at most, none of them empty if B >= parts."""
+    count = ops.shape(rows)[0]
+    return [rows[part * count // parts : (part + 1) * count // parts] for part in range(parts)]
 
 
 def build(

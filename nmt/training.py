@@ -103,7 +103,7 @@ def train(
     trial = None
     if not progress.batches:
         trial = Trial(plan, auto=settings.batch_tokens == "auto" and not run.path("forecast.json").is_file())
-    loop = _Loop(run, plan, validate, progress, parts, trial)
+    loop = _Loop(run, plan, validate, progress, parts, trial, streams=model.streams)
     with loop.interruptible(), machines.lost_peers(), _enough_memory(settings):
         remaining = settings.updates * settings.gradient_accumulation - progress.batches
         batches = _Batches(loop, progress.batches, remaining, parts)
@@ -167,7 +167,7 @@ class _Batches(keras.utils.PyDataset):
             plan = self.loop.settled_plan()
             number = self.first + step - len(self.trial)
             batch, weight = plan.batch(plan.locate(number)), self._weight(plan, number)
-        mine = batch.part(self.parts.mine[part], self.parts.total)
+        mine = batch.part(self.parts.mine[part], self.parts.total).filled(self.loop.streams)
         weights = np.full(len(mine.source), weight / batch.target_tokens(), "float32")
         return {"source": mine.source, "target_in": mine.target_in}, mine.target_out, weights
 
@@ -190,8 +190,10 @@ class _Loop(keras.callbacks.Callback):
         progress: Progress,
         parts: Parts,
         trial: Trial | None,
+        streams: int,
     ) -> None:
         super().__init__()
+        self.streams = streams
         self.trial = trial
         self.settled = threading.Event()  # the plan is that of the training, and no longer that of a trial
         self.before: list[np.ndarray] = []  # the trial
@@ -220,7 +222,7 @@ class _Loop(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self.step_began = time.perf_counter()
-        if self.progress.batches % self.settings.gradient_accumulation == 0:
+        if not self.trial and self.progress.batches % self.settings.gradient_accumulation == 0:
             self.rate = learning_rate(self._update() + 1, self.settings, self.progress.rate_factor)
             self.model.optimizer.learning_rate = self.rate
 

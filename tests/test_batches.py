@@ -275,3 +275,10 @@ def test_a_process_with_two_devices_takes_two_parts():
     whole = pad([[4], [5], [6], [7], [8]], [[10]] * 5)
     np.testing.assert_array_equal(whole.part(range(2, 4), 4).source[:, 0], [8, 4, 4, 4])
     assert whole.part(range(2, 4), 4).target_tokens() == 2
+
+
+def test_a_batch_is_filled_up_to_as_many_rows_as_there_are_streams():
+    filled = pad([[4, 5]], [[10]]).filled(3)
+    np.testing.assert_array_equal(filled.source, [[4, 5, EOS]] * 3)
+    np.testing.assert_array_equal(filled.target_out, [[10, EOS], [PAD, PAD], [PAD, PAD]])
+    np.testing.assert_array_equal(filled.filled(2).source, filled.source)

@@ -544,11 +544,11 @@ def test_log_lines_stand_above_the_progress_bar(capsys):
 
 
 def test_noise_of_libraries_is_held_back_unless_they_fail(capfd):
-    with devices._quiet_unless_it_fails():
+    with devices.quiet_unless_it_fails():
         os.write(2, b"noise\n")
 
     def fail():
-        with devices._quiet_unless_it_fails():
+        with devices.quiet_unless_it_fails():
             os.write(2, b"the reason\n")
             raise ImportError
 

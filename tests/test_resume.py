@@ -278,7 +278,7 @@ def test_what_may_differ_on_a_gpu_is_named_with_what_helps(backend, environment,
 
 @pytest.mark.parametrize(("device", "told"), [("cpu", False), ("NVIDIA H200", True)])
 def test_the_log_of_a_training_says_where_it_may_not_be_repeated(tmp_path, monkeypatch, caplog, device, told):
-    monkeypatch.setattr(devices, "prepare", lambda wanted: f"backend=tensorflow device={device} threads=2")
+    monkeypatch.setattr(devices, "prepare", lambda wanted, **_: f"backend=tensorflow device={device} threads=2")
     recipe = prepare(tmp_path / "toy", training__batch_tokens=9000)
     with pytest.raises(ValueError, match="smaller than a batch"):  # far enough
         experiment.train(recipe, tmp_path / "toy" / "run")

@@ -38,6 +38,7 @@ class Bigram(keras.Model):
     def __init__(self, dropout=0.2):
         super().__init__(name="bigram")
         self.label_smoothing = 0.1
+        self.streams = 1
         self.embedding = keras.layers.Embedding(toy.V, 5, name="embedding")
         self.drop = keras.layers.Dropout(dropout, name="drop")
         self.readout = keras.layers.Dense(toy.V, name="readout")
