@@ -62,6 +62,7 @@ def limit(model: Model, pieces: int, shapes: list[tuple[int, int, int]], seconds
     """
     import tensorflow as tf
 
+    tf.random.set_seed(1)  # deterministic operations want one
     work: dict[tuple[int, int, int], int] = {}
     tokens = 0
     for sentences, source, target in shapes:
@@ -143,7 +144,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table between this script's marks in a Markdown file")
     arguments = parser.parse_args()
     settings = recipe.read(arguments.recipe, tuple(arguments.set))
-    devices.prepare(settings.device)
+    devices.prepare(settings.device, training=True)
     rounds = []
     memory = 0.0
     # The limit needs a process of its own: training gives each operation one core only.

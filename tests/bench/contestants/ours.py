@@ -20,7 +20,7 @@ def main() -> None:
     settings = recipe.read(asked.recipe, tuple(asked.set))
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", asked.compiled)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    devices.prepare(settings.device)
+    devices.prepare(settings.device, training=True)
     from train import loop, products
 
     from nmt import model
