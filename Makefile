@@ -88,10 +88,10 @@ export: $(EXPORT)/README.md  ## RECIPE=: the translator as TensorFlow SavedModel
 # The developer's part
 
 test: $(INSTALLED_DEV)  ## the fast tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --dist loadfile
 
 test-slow: $(INSTALLED_DEV)  ## the slow ones: learning, exact resume, the whole chain
-	.venv/bin/python -m pytest -m slow
+	.venv/bin/python -m pytest -m slow -n auto --dist loadfile
 
 test-kill: $(INSTALLED_DEV)  ## trainings killed twenty times each at random end as if undisturbed
 	NMT_KILLS=20 .venv/bin/python -m pytest -m slow -k killed_at_random tests/test_resume.py

@@ -246,7 +246,7 @@ class Device(Section):
     processes: Annotated[int, Field(ge=2)] | None = None
     """how many processes train together under multi_machine; none = from the scheduler"""
     threads: CountOrZero = 0
-    """CPU threads; 0 = all cores"""
+    """CPU threads; 0 = all cores. A training repeats bit for bit with as many"""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """of the layers; softmax and loss are always float32"""
     memory_growth: bool = True

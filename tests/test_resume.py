@@ -33,7 +33,7 @@ EVERYTHING = {
 }
 SHORT = {"pieces__size": 45, "data__max_length": 4}  # three shapes of a batch for JAX to compile
 KINDS = {
-    ("tensorflow", "recurrent"): {"model__decoder_layers": 1},
+    ("tensorflow", "recurrent"): {"model__decoder_layers": 1, "device__threads": 2},  # so in two streams
     ("tensorflow", "parallel"): {"model__encoder_layers": 1},
     ("jax", "recurrent"): {"model__encoder_layers": 1, "model__decoder_layers": 1, **SHORT},
     ("jax", "parallel"): {"model__encoder_layers": 1, **SHORT},

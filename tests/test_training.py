@@ -229,6 +229,28 @@ def test_an_update_is_a_step_of_adam_along_the_gradient_of_all_its_pieces(tmp_pa
         np.testing.assert_allclose(received, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("policy", "tolerance"), [("mixed_bfloat16", 0.1), ("mixed_float16", 0.02)])
+def test_half_precision_learns_nearly_the_same(tmp_path, set_dtype_policy, policy, tolerance):
+    """After six updates the weights stand as far from float32's as ``tolerance`` of the way that they have gone.
+
+    A gradient is rounded to 2^-8 (bfloat16) or 2^-11 (float16) a few times over, and Adam divides it by its own size.
+    float16 scales the loss, by 2^15 at first, without which its small gradients would be zero.
+    """
+    ends = []
+    for name in ("float32", policy):
+        set_dtype_policy(name)
+        model = bigram(dropout=0.0)
+        start = np.concatenate([value.ravel() for value in values_of(model.trainable_variables)])
+        run = new_run(tmp_path / name, updates=6, warmup_updates=0, schedule="constant", weight_average=0.0)
+        train(run, model, toy.plan(), scripted())
+        arrays = run.load_checkpoint().arrays[: len(model.trainable_variables)]
+        ends.append(np.concatenate([array.ravel() for array in arrays]))
+        assert ("loss_scale" in type(model.optimizer).__module__) == (name == "mixed_float16")
+        norms = curves(run)["gradient_norm/embedding"]
+        assert all(0 < norm < 10 for norm in norms.values())  # not scaled
+    assert 0 < np.linalg.norm(ends[1] - ends[0]) < tolerance * np.linalg.norm(ends[0] - start)
+
+
 def test_validation_sees_the_moving_average_and_training_goes_on_with_the_weights(tmp_path, monkeypatch):
     """a_u = m a_{u-1} + (1 - m) w_u, with m = 0, 1/10, 2/11, … The weights w_u are read where update u + 1 begins."""
     model, weights, averages = bigram(), [], []

@@ -67,7 +67,8 @@ def settings(text: Path = Path("text"), **changes: object) -> Recipe:
         },
         "search": {"beam_size": 2},
         "evaluation": {"samples": 1},
-        "device": {"backend": os.environ.get("KERAS_BACKEND", "tensorflow")},
+        # With one thread a batch is computed in one stream: half of what TensorFlow has to trace.
+        "device": {"backend": os.environ.get("KERAS_BACKEND", "tensorflow"), "threads": 1},
     }  # fmt: skip
     for key, value in changes.items():
         section, name = key.split("__")
