@@ -169,7 +169,10 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                     machines.hear(found.serialized())
                 return found
 
-            return run, training.train(run, translator, plan, validate, parts)
+            progress = training.train(run, translator, plan, validate, parts)
+            if together:
+                machines.leave()
+            return run, progress
 
 
 def _common(recipe: Recipe, texts: Texts) -> dict[str, str]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
 from nmt.recipe import Device
+
+# Seconds that the first process leaves the others to take their leave.
+GRACE = 2.0
 
 
 class MachinesError(ValueError):
@@ -50,6 +54,18 @@ def join(device: Device, process: int | None = None) -> None:
             f"{str(error).splitlines()[0]}. Give device.coordinator (host:port of process 0), device.processes, and "
             "--process N to each, or start them through Slurm, Open MPI or Kubernetes"
         ) from error
+
+
+def leave() -> None:
+    """End together: JAX aborts whoever is still there when the first process has gone. All must call it."""
+    import jax
+    from jax.experimental import multihost_utils
+
+    with lost_peers():
+        multihost_utils.sync_global_devices("end")
+        if number() == 0:
+            time.sleep(GRACE)
+        jax.distributed.shutdown()  # type: ignore[no-untyped-call]
 
 
 def count() -> int:

@@ -8,15 +8,12 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+# As the toy recipe has it. TensorFlow must be asked before any test module makes a tensor, and then allows nothing else.
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """As the toy recipe has it: TensorFlow is asked before anything runs on it, and then allows no other number."""
-    if os.environ["KERAS_BACKEND"] == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 @pytest.fixture

@@ -126,8 +126,8 @@ def test_too_little_memory_says_what_to_halve(tmp_path):
     from nmt import cli, experiment
 
     folder = Path({str(tmp_path)!r})
-    # The energies of 5,000 target pieces, for each source piece 20,000 numbers: tens of gigabytes.
-    recipe = toy.settings(toy.write_text(folder, 1024), training__batch_tokens=5_000, model__attention_units=20_000)
+    # One step of attention alone, 400,000 numbers for each source piece of some 700 sentences, does not fit.
+    recipe = toy.settings(toy.write_text(folder, 1024), training__batch_tokens=5_000, model__attention_units=400_000)
     resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
     try:
         experiment.train(recipe, folder / "run")

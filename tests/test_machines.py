@@ -32,7 +32,7 @@ def write(folder, device, **changes):
     return folder
 
 
-def start(folder, run, *arguments):
+def start(folder, run, *arguments, **environment):
     """``nmt train`` in a process of its own."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "JAX_PLATFORMS")}
     command = [sys.executable, "-c", "from nmt.cli import main; main()", "train", str(folder / "toy.yaml")]
@@ -45,6 +45,7 @@ def start(folder, run, *arguments):
             "XLA_FLAGS": "--xla_backend_optimization_level=0",
             "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            **environment,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -128,6 +129,20 @@ def test_two_processes_are_one_on_the_joint_batch(alone):
     np.testing.assert_allclose(losses_told(alone, "two"), losses_told(alone, "one"), atol=1.1e-4)
     assert "process 1 of 2; process 0 tells how it goes" in said
     assert "update=" not in said
+
+
+@pytest.mark.slow
+def test_a_scheduler_tells_who_and_where_the_processes_are(alone):
+    """Slurm's variables, as it sets them for two tasks on this machine; JAX makes the port from the job's number."""
+    slurm = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    slurm |= {"SLURM_STEP_NUM_NODES": "1", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_JOB_NUM_NODES": "1"}
+    processes = [
+        start(alone, "slurm", "--set", "device.strategy=multi_machine", **slurm, SLURM_PROCID=rank, SLURM_LOCALID=rank)
+        for rank in ("0", "1")
+    ]
+    for said in [end(process) for process in processes]:
+        assert "Check failure" not in said
+    assert_equal_weights(arrays(alone, "slurm"), arrays(alone, "one"))
 
 
 @pytest.mark.slow
