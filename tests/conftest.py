@@ -8,7 +8,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-# As the toy recipe has it. TensorFlow must be asked before any test module makes a tensor, and then allows nothing else.
+# As the toy recipe has it. TensorFlow must be asked before any test makes a tensor, and then allows nothing else.
 if os.environ["KERAS_BACKEND"] == "tensorflow":
     import tensorflow as tf
 
