@@ -7,6 +7,7 @@ themselves only when they stand in a batch. Shape letters: N pairs, B batch, S s
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ import numpy as np
 from nmt.symbols import BOS, EOS, PAD
 
 Ids = Sequence[int]
+
+_LOCATING = threading.Lock()
 
 
 @runtime_checkable
@@ -117,8 +120,9 @@ class BatchPlan:
 
     def locate(self, number: int) -> Position:
         """The position of batch ``number``, counted from 0 over all epochs."""
-        while number >= self._first[-1]:
-            self._first.append(self._first[-1] + len(self.epoch(len(self._first) - 1)))
+        with _LOCATING:  # whoever fetches batches ahead asks from a thread of its own
+            while number >= self._first[-1]:
+                self._first.append(self._first[-1] + len(self.epoch(len(self._first) - 1)))
         epoch = bisect_right(self._first, number) - 1
         return Position(epoch, number - self._first[epoch])
 

@@ -253,7 +253,8 @@ def _free_memory() -> int:
         free.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024)
     with contextlib.suppress(OSError, ValueError):  # a container
         limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
-        free.append(limit - used)
+        cached = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+        free.append(limit - used + int(cached.get("inactive_file", 0)))
     return min(free, default=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 
 
@@ -316,7 +317,7 @@ def _share_cores(device: Device, streams: int) -> None:
         threading.set_intra_op_parallelism_threads(within)
         threading.set_inter_op_parallelism_threads(between)
     except RuntimeError as error:
-        if device.threads:
+        if device.threads and threading.get_inter_op_parallelism_threads() != between:
             raise DeviceError(
                 f"device.threads: {device.threads}: TensorFlow is already running in this process with other settings; "
                 "start a new process, or leave this at 0"

@@ -136,7 +136,10 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                 f"the training text is smaller than a batch: {target_pieces_in_all:,} target pieces for "
                 f"training.batch_tokens: {recipe.training.batch_tokens}; lower batch_tokens, or bring more text"
             )
-        development_plan = _plan(run, texts.development, source_pieces, target_pieces, plan.batch_tokens)
+        # Not what a trial finds: losses must be added up alike before and after it.
+        asked = recipe.training.batch_tokens
+        development_tokens = forecast.TRIED[0] if asked == "auto" else asked
+        development_plan = _plan(run, texts.development, source_pieces, target_pieces, development_tokens)
 
         from nmt import model, training
         from nmt.engines.keras_engine import KerasEngine

@@ -77,7 +77,9 @@ class Trial:
     def fitting_tokens(self, free: int) -> int:
         """The ``batch_tokens`` whose largest step fits into ``SHARE`` of ``free`` bytes, if so many are useful."""
         small, large = (batch.source.size + batch.target_in.size for batch in self.steps[:2])
-        piece = max(1, self.memory[1] - self.memory[0]) / max(1, large - small)  # bytes
+        # Where the first step hid the second's peak (compiling may): half of what the pieces would share evenly.
+        least = self.memory[1] / (2 * large)
+        piece = max(least, (self.memory[1] - self.memory[0]) / max(1, large - small))  # bytes
         token = piece * large / TRIED[1]
         fitting = TRIED[1] + (SHARE * free - self.memory[1]) / token
         useful = int(self.plan.target_lengths.sum()) // BATCHES_AN_EPOCH

@@ -131,9 +131,12 @@ class Run:
         """
         if self._checkpoints():
             return
+        recipe = recipes.effective(self.recipe).encode()
+        if self.path("recipe.yaml").is_file() and self.path("recipe.yaml").read_bytes() != recipe:
+            self.path("forecast.json").unlink(missing_ok=True)  # of another model, or another size of batch
         for left in ("corpus.json", "pieces.json", "pieces.model", "source.model", "target.model"):
             self.path(left).unlink(missing_ok=True)
-        self.write("recipe.yaml", recipes.effective(self.recipe).encode())
+        self.write("recipe.yaml", recipe)
 
     # Files
 
@@ -244,8 +247,11 @@ class Run:
 
     def learnt(self) -> list[str]:
         """The names of the files that training goes on from."""
-        pieces = {path.name for path in self.piece_paths() if path.is_file()} | {"pieces.json"}
-        return [*sorted(pieces), *(str(path.relative_to(self.directory)) for path in self._checkpoints())]
+        names = {path.name for path in self.piece_paths()} | {"pieces.json", "forecast.json"}
+        return [
+            *sorted(name for name in names if self.path(name).is_file()),
+            *(str(path.relative_to(self.directory)) for path in self._checkpoints()),
+        ]
 
     # Weights
 

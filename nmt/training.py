@@ -104,7 +104,7 @@ def train(
     if not progress.batches:
         trial = Trial(plan, auto=settings.batch_tokens == "auto" and not run.path("forecast.json").is_file())
     loop = _Loop(run, plan, validate, progress, parts, trial, streams=model.streams)
-    with loop.interruptible(), machines.lost_peers(), _enough_memory(settings):
+    with loop.interruptible(), machines.lost_peers(), _enough_memory(settings, run.recipe.device):
         remaining = settings.updates * settings.gradient_accumulation - progress.batches
         batches = _Batches(loop, progress.batches, remaining, parts)
         try:
@@ -115,7 +115,7 @@ def train(
 
 
 @contextlib.contextmanager
-def _enough_memory(settings: recipes.Training) -> Iterator[None]:
+def _enough_memory(settings: recipes.Training, device: recipes.Device) -> Iterator[None]:
     """Say what to halve where memory is exhausted."""
     try:
         yield
@@ -123,11 +123,16 @@ def _enough_memory(settings: recipes.Training) -> Iterator[None]:
         if not devices.out_of_memory(error):
             raise
         tokens, batches = settings.batch_tokens, settings.gradient_accumulation
-        way = "a number instead of auto" if tokens == "auto" else f"{tokens // 2} (half of {tokens})"
+        way = "a number instead of auto" if tokens == "auto" else f"{max(16, tokens // 2)} (half of {tokens})"
+        as_before = (
+            f", and training.gradient_accumulation to {2 * batches} (twice as many batches an update) to learn from as "
+            "many pieces an update as before"
+        )
+        if device.strategy == "mirrored":
+            as_before = ""  # TensorFlow cannot accumulate there
         raise OutOfMemoryError(
-            f"out of memory. Set training.batch_tokens to {way}, and training.gradient_accumulation to {2 * batches} "
-            "(twice as many batches an update) to learn from as many pieces an update as before; a run that has saved "
-            "something keeps its recipe, so then train into a new directory with --run"
+            f"out of memory. Set training.batch_tokens to {way}{as_before}; a run that has saved something keeps its "
+            "recipe, so then train into a new directory with --run"
         ) from error
 
 
@@ -243,16 +248,17 @@ class _Loop(keras.callbacks.Callback):
         self.bar.update()
         if update % self.settings.log_every == 0:
             self._log(update, loss)
-        self.stopping = machines.any_of(self.stopping) if self.together else self.stopping
+        # Read once: a signal may come at any moment, and processes that train together must do the same.
+        stopping = machines.any_of(self.stopping) if self.together else self.stopping
         due = update % self.settings.validate_every == 0 or update == self.settings.updates
-        if due or self.stopping:  # a finite loss may have an infinite gradient
+        if due or stopping:  # a finite loss may have an infinite gradient
             self._refuse_nan("weights", sum(float(np.sum(w.numpy())) for w in self.model.trainable_variables), position)
         if due:
             self._validate(update)
             self._decide(update)
-        if due or self.stopping:
+        if due or stopping:
             self._save(update)
-        if self.stopping or self.progress.finished:
+        if stopping or self.progress.finished:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
