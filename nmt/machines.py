@@ -45,7 +45,7 @@ def join(device: Device, process: int | None = None) -> None:
     # By itself JAX aborts the others, with a stack of C++, once the first process is gone. On CPUs the exchange (Gloo)
     # fails in an orderly way; on GPUs (NCCL) it may wait for ever, so there the abort is better.
     gpus = device.kind != "cpu" and any(map(importlib.util.find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin")))
-    jax.config.update("jax_enable_recoverability", not gpus)  # type: ignore[no-untyped-call]
+    jax.config.update("jax_enable_recoverability", not gpus)  # type: ignore[no-untyped-call]  # JAX's
     try:
         keras.distribution.initialize(device.coordinator, device.processes, process)
     except (ValueError, RuntimeError) as error:
@@ -65,7 +65,7 @@ def leave() -> None:
         multihost_utils.sync_global_devices("end")
         if number() == 0:
             time.sleep(GRACE)
-        jax.distributed.shutdown()  # type: ignore[no-untyped-call]
+        jax.distributed.shutdown()  # type: ignore[no-untyped-call]  # JAX's
 
 
 def count() -> int:
