@@ -8,12 +8,14 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-# As the toy recipe has it. TensorFlow must be asked before any test makes a tensor, and then allows nothing else.
+# As the toy recipe has it. TensorFlow is asked and made to start here, so that no test, whichever comes first in
+# this process, can leave it with other settings than those that all the others expect.
 if os.environ["KERAS_BACKEND"] == "tensorflow":
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.constant(0)
 
 
 @pytest.fixture
