@@ -17,6 +17,7 @@ import keras
 from keras import ops
 
 from nmt.attention import BahdanauAttention, Memory
+from nmt.lstm import LSTM
 
 
 class DecoderState(NamedTuple):
@@ -36,14 +37,23 @@ class RecurrentFlow(keras.layers.Layer):
         s_i        = sigmoid(o) tanh(cell_i)
 
     W stands apart from [C U] because W y needs no state: it leaves the loop as one product for all positions.
-    Gates in Keras's order; initial values as in ``keras.layers.LSTM`` (orthogonal U, forget bias 1).
+    Gates in Keras's order; initial values as in ``keras.layers.LSTM`` (orthogonal U, forget bias 1). In training U may
+    be thinned by ``weight_drop``, as in ``nmt.lstm``.
     """
 
     def __init__(
-        self, units: int, attention_units: int, heads: int = 1, attention_dropout: float = 0.0, **kwargs: Any
+        self,
+        units: int,
+        attention_units: int,
+        heads: int = 1,
+        attention_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units = units
+        self.weight_drop = weight_drop
+        self.drop = keras.layers.Dropout(weight_drop, name="weight_drop", dtype=self.dtype_policy)
         self.attention = BahdanauAttention(
             attention_units, heads, attention_dropout, name="attention", dtype=self.dtype_policy
         )
@@ -69,13 +79,14 @@ class RecurrentFlow(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(gates,), initializer=forget_one)  # b
         self.built = True
 
-    def call(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any]:
+    def call(self, embedded: Any, hidden: Any, cell: Any, memory: Memory, training: bool = False) -> tuple[Any, Any]:
         """A known target ``embedded`` [B, T, E]: hidden states [B, T, H] and contexts [B, T, C] of every position."""
+        kernel = self._kernel(training)
         projected = ops.transpose(self._project(embedded), (1, 0, 2))  # [T, B, 4H]
 
         def advance(carry: tuple[Any, ...], projected: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             hidden, cell, _ = carry
-            new = self._advance(projected, hidden, cell, memory)
+            new = self._advance(projected, hidden, cell, memory, kernel)
             return new, new  # on TensorFlow a scan must collect what it carries, else it loses it silently
 
         context = ops.zeros_like(memory.states[:, 0])  # [B, C]
@@ -84,16 +95,24 @@ class RecurrentFlow(keras.layers.Layer):
 
     def step(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any]:
         """One piece ``embedded`` [B, E]: the new hidden state and cell [B, H], and the context [B, C]."""
-        return self._advance(self._project(embedded), hidden, cell, memory)
+        return self._advance(self._project(embedded), hidden, cell, memory, self._kernel(training=False))
 
     def _project(self, embedded: Any) -> Any:
         return ops.matmul(embedded, self._cast(self.kernel)) + self._cast(self.bias)
 
-    def _advance(self, projected: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any]:
+    def _kernel(self, training: bool) -> Any:
+        """[C U], [C + H, 4H]; in training with the weights of U that are kept."""
+        kernel = self._cast(self.recurrent_kernel)
+        if not (training and self.weight_drop):
+            return kernel
+        context = kernel.shape[0] - self.units
+        return ops.concatenate([kernel[:context], self.drop(kernel[context:], training=True)], axis=0)
+
+    def _advance(self, projected: Any, hidden: Any, cell: Any, memory: Memory, kernel: Any) -> tuple[Any, Any, Any]:
         context, _ = self.attention(ops.expand_dims(hidden, 1), memory)  # [B, 1, C]
         context = ops.squeeze(context, 1)
         both = ops.concatenate([context, hidden], axis=-1)  # [B, C + H]
-        gates = projected + ops.matmul(both, self._cast(self.recurrent_kernel))  # [B, 4H]
+        gates = projected + ops.matmul(both, kernel)  # [B, 4H]
         i, f, g, o = ops.split(gates, 4, axis=-1)
         cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
         hidden = ops.sigmoid(o) * ops.tanh(cell)
@@ -110,6 +129,7 @@ class RecurrentFlow(keras.layers.Layer):
             "attention_units": attention.units,
             "heads": attention.heads,
             "attention_dropout": attention.dropout,
+            "weight_drop": self.weight_drop,
         }
 
 
@@ -130,17 +150,24 @@ class ParallelFlow(keras.layers.Layer):
         attention_units: int,
         heads: int = 1,
         attention_dropout: float = 0.0,
+        weight_drop: float = 0.0,
         use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units = units
+        self.weight_drop = weight_drop
         self.use_cudnn = use_cudnn
         self.attention = BahdanauAttention(
             attention_units, heads, attention_dropout, name="attention", dtype=self.dtype_policy
         )
-        self.lstm = keras.layers.LSTM(
-            units, return_sequences=True, use_cudnn=use_cudnn, name="lstm", dtype=self.dtype_policy
+        self.lstm = LSTM(
+            units,
+            weight_drop=weight_drop,
+            return_sequences=True,
+            use_cudnn=use_cudnn,
+            name="lstm",
+            dtype=self.dtype_policy,
         )
 
     def build(self, embedded_shape: tuple[Any, ...], states_shape: tuple[Any, ...]) -> None:
@@ -148,9 +175,9 @@ class ParallelFlow(keras.layers.Layer):
         self.attention.build((embedded_shape[0], None, self.units), states_shape)
         self.built = True
 
-    def call(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any]:
+    def call(self, embedded: Any, hidden: Any, cell: Any, memory: Memory, training: bool = False) -> tuple[Any, Any]:
         """A known target ``embedded`` [B, T, E]: hidden states [B, T, H] and contexts [B, T, C] of every position."""
-        hiddens = self.lstm(embedded, initial_state=[hidden, cell])  # [B, T, H]
+        hiddens = self.lstm(embedded, initial_state=[hidden, cell], training=training)  # [B, T, H]
         contexts, _ = self.attention(hiddens, memory)  # [B, T, C]
         return hiddens, contexts
 
@@ -168,6 +195,7 @@ class ParallelFlow(keras.layers.Layer):
             "attention_units": attention.units,
             "heads": attention.heads,
             "attention_dropout": attention.dropout,
+            "weight_drop": self.weight_drop,
             "use_cudnn": self.use_cudnn,
         }
 
@@ -193,6 +221,7 @@ class Decoder(keras.layers.Layer):
         layer_dropout: float = 0.0,
         readout_dropout: float = 0.0,
         attention_dropout: float = 0.0,
+        weight_drop: float = 0.0,
         use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
@@ -213,10 +242,11 @@ class Decoder(keras.layers.Layer):
             "layer_dropout": layer_dropout,
             "readout_dropout": readout_dropout,
             "attention_dropout": attention_dropout,
+            "weight_drop": weight_drop,
             "use_cudnn": use_cudnn,
         }
         policy = self.dtype_policy
-        first = (units, attention_units, attention_heads, attention_dropout)
+        first = (units, attention_units, attention_heads, attention_dropout, weight_drop)
         self.flow = (
             RecurrentFlow(*first, name="flow", dtype=policy)
             if flow == "recurrent"
@@ -228,7 +258,14 @@ class Decoder(keras.layers.Layer):
             for number in numbers
         ]
         self.layers = [
-            keras.layers.LSTM(units, return_sequences=True, use_cudnn=use_cudnn, name=f"lstm_{number}", dtype=policy)
+            LSTM(
+                units,
+                weight_drop=weight_drop,
+                return_sequences=True,
+                use_cudnn=use_cudnn,
+                name=f"lstm_{number}",
+                dtype=policy,
+            )
             for number in numbers[1:]
         ]
         self.norms = [keras.layers.LayerNormalization(name=f"norm_{number}", dtype=policy) for number in numbers[1:]]
@@ -260,10 +297,12 @@ class Decoder(keras.layers.Layer):
     def call(self, embedded: Any, memory: Memory, training: bool = False) -> Any:
         """The readout [B, T, R] of every position of a known target ``embedded`` [B, T, E] (teacher forcing)."""
         state = self.initial_state(memory)
-        below, contexts = self.flow(embedded, state.hidden[0], state.cell[0], memory)  # [B, T, H], [B, T, C]
+        below, contexts = self.flow(
+            embedded, state.hidden[0], state.cell[0], memory, training=training
+        )  # [B, T, H], [B, T, C]
         for layer, norm, hidden, cell in zip(self.layers, self.norms, state.hidden[1:], state.cell[1:], strict=True):
             inputs = ops.concatenate([self.drop(below, training=training), contexts], axis=-1)  # [B, T, H + C]
-            above = layer(inputs, initial_state=[hidden, cell])
+            above = layer(inputs, initial_state=[hidden, cell], training=training)
             below = norm(below + self.drop(above, training=training))  # [B, T, H]
         return self._read_out(below, embedded, contexts, training)
 

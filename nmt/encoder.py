@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from nmt.lstm import LSTM
+
 
 @keras.saving.register_keras_serializable("nmt")
 class Encoder(keras.layers.Layer):
@@ -21,17 +23,25 @@ class Encoder(keras.layers.Layer):
     """
 
     def __init__(
-        self, units: int, num_layers: int = 1, dropout: float = 0.0, use_cudnn: bool | str = "auto", **kwargs: Any
+        self,
+        units: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        use_cudnn: bool | str = "auto",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units = units
         self.num_layers = num_layers
         self.dropout = dropout
+        self.weight_drop = weight_drop
         self.use_cudnn = use_cudnn
         self.layers = [
             keras.layers.Bidirectional(
-                keras.layers.LSTM(
+                LSTM(
                     units,
+                    weight_drop=weight_drop,
                     return_sequences=True,
                     return_state=True,
                     use_cudnn=use_cudnn,
@@ -64,9 +74,9 @@ class Encoder(keras.layers.Layer):
             The annotations [B, S, 2H] (forward and backward state side by side; without meaning on padding) and the
             backward state at the first piece [B, H] of the top layer.
         """
-        states, _, _, backward, _ = self.layers[0](embedded, mask=mask)  # [B, S, 2H], [B, H]
+        states, _, _, backward, _ = self.layers[0](embedded, mask=mask, training=training)  # [B, S, 2H], [B, H]
         for layer, norm in zip(self.layers[1:], self.norms, strict=True):
-            above, _, _, backward, _ = layer(states, mask=mask)
+            above, _, _, backward, _ = layer(states, mask=mask, training=training)
             states = norm(states + self.drop(above, training=training))  # [B, S, 2H]
         return states, backward
 
@@ -76,5 +86,6 @@ class Encoder(keras.layers.Layer):
             "units": self.units,
             "num_layers": self.num_layers,
             "dropout": self.dropout,
+            "weight_drop": self.weight_drop,
             "use_cudnn": self.use_cudnn,
         }

@@ -39,18 +39,19 @@ class Validation(NamedTuple):
     loss: float  # nats a target piece, without label smoothing
     accuracy: float  # share of target pieces guessed right, given the pieces before them
     bleu: Score  # of greedy translations, without an interval
+    chrf: Score  # the same
     samples: list[Sample]
 
     def serialized(self) -> bytes:
         """For other processes; ``parse`` reads it."""
         samples = [list(sample) for sample in self.samples]
-        return json.dumps([self.loss, self.accuracy, asdict(self.bleu), samples]).encode()
+        return json.dumps([self.loss, self.accuracy, asdict(self.bleu), asdict(self.chrf), samples]).encode()
 
     @classmethod
     def parse(cls, content: bytes) -> Validation:
         """What ``serialized`` wrote."""
-        loss, accuracy, bleu, samples = json.loads(content)
-        return cls(loss, accuracy, Score(**bleu), [Sample(*sample) for sample in samples])
+        loss, accuracy, bleu, chrf, samples = json.loads(content)
+        return cls(loss, accuracy, Score(**bleu), Score(**chrf), [Sample(*sample) for sample in samples])
 
     @property
     def perplexity(self) -> float:
@@ -80,7 +81,7 @@ def validate(
     settings: Evaluation,
     tokenized: bool,
 ) -> Validation:
-    """Loss and accuracy by teacher forcing over the batches of ``plan``, BLEU of greedy translations.
+    """Loss and accuracy by teacher forcing over the batches of ``plan``, BLEU and chrF of greedy translations.
 
     The beam of ``search`` is not used, its limits of length are: they hold for the final translations too.
     """
@@ -99,8 +100,9 @@ def validate(
         lowercase=settings.lowercase,
         bootstrap=0,
     )
+    chrf = score.chrf(hypotheses, development.target, lowercase=settings.lowercase, bootstrap=0)
     samples = _samples(development, hypotheses, settings.samples)
-    return Validation(loss / tokens, correct / tokens, bleu, samples)
+    return Validation(loss / tokens, correct / tokens, bleu, chrf, samples)
 
 
 def test(

@@ -150,6 +150,7 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                 source_pieces.size,
                 target_pieces.size,
                 label_smoothing=recipe.training.label_smoothing,
+                r_drop=recipe.training.r_drop,
                 seed=recipe.training.seed,
             )
             translator.streams = devices.streams(recipe.device)

@@ -50,6 +50,22 @@ def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0) -> Any
     return ops.where(ops.not_equal(target, PAD), smoothed(logits), 0.0)
 
 
+def disagreement(first: Any, second: Any, target: Any) -> Any:
+    """How far two predictions are apart at every position, [B, T] in float32 or better; zero where there is padding.
+
+    The mean of both Kullback-Leibler divergences (R-Drop: Liang et al. 2021, arXiv:2106.14448, equation 2). With the
+    logits a = ``first`` and b = ``second`` [B, T, V], p = softmax(a) and q = softmax(b),
+
+        (KL(p || q) + KL(q || p)) / 2 = sum_v (p(v) - q(v)) (a(v) - b(v)) / 2
+
+    because log p - log q is a - b but for a constant, and p - q sums to zero. Both are learnt from.
+    """
+    precision = keras.backend.result_type(first.dtype, "float32")
+    first, second = ops.cast(first, precision), ops.cast(second, precision)
+    apart = (ops.softmax(first) - ops.softmax(second)) * (first - second)  # [B, T, V]
+    return ops.where(ops.not_equal(target, PAD), ops.sum(apart, axis=-1) / 2, 0.0)
+
+
 def token_mean(losses: Any, target: Any) -> Any:
     """The mean of ``losses`` [B, T] over the target pieces that are not padding (end of sentence included)."""
     return ops.divide(ops.sum(losses), ops.maximum(token_count(target), 1.0))

@@ -34,6 +34,7 @@ class TranslationModel(keras.Model):
         source_size: int,
         target_size: int,
         label_smoothing: float = 0.0,
+        r_drop: float = 0.0,
         use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
@@ -48,6 +49,7 @@ class TranslationModel(keras.Model):
         self.settings = settings
         self.sizes = (source_size, target_size)
         self.label_smoothing = label_smoothing
+        self.r_drop = r_drop
         self.use_cudnn = use_cudnn
         policy = self.dtype_policy
 
@@ -68,11 +70,16 @@ class TranslationModel(keras.Model):
         )
         dropout = settings.dropout
         self.drop = keras.layers.Dropout(dropout.embedding, name="embedding_drop", dtype=policy)
+        self.source_drop, self.target_drop = (  # whole pieces
+            keras.layers.Dropout(rate, noise_shape=(None, None, 1), name=f"{side}_drop", dtype=policy)
+            for side, rate in (("source", dropout.source_words), ("target", dropout.target_words))
+        )
         self.encoder_drop = keras.layers.Dropout(dropout.encoder_output, name="encoder_drop", dtype=policy)
         self.encoder = Encoder(
             settings.encoder_units,
             settings.encoder_layers,
             dropout.layers,
+            dropout.recurrent_weights,
             use_cudnn=use_cudnn,
             name="encoder",
             dtype=policy,
@@ -87,6 +94,7 @@ class TranslationModel(keras.Model):
             layer_dropout=dropout.layers,
             readout_dropout=dropout.readout,
             attention_dropout=dropout.attention,
+            weight_drop=dropout.recurrent_weights,
             use_cudnn=use_cudnn,
             name="decoder",
             dtype=policy,
@@ -112,8 +120,9 @@ class TranslationModel(keras.Model):
         """Logits [B, T, V] for ``inputs`` {"source": [B, S], "target_in": [B, T]}.
 
         In training with several ``streams`` (B must be as many at least) a list of them, for the parts of the batch: no
-        part waits for another, so a backend may compute them at the same time, each on a core of its own.
-        ``compute_loss`` takes the list.
+        part waits for another, so a backend may compute them at the same time, each on a core of its own. In training
+        with ``r_drop`` each part is computed twice at once, [2B, T, V]: its rows, and all of them once more.
+        ``compute_loss`` takes either.
         """
         source, target_in = inputs["source"], inputs["target_in"]
         if training and self.streams > 1:
@@ -122,14 +131,16 @@ class TranslationModel(keras.Model):
         return self._run(source, target_in, training)
 
     def _run(self, source: Any, target_in: Any, training: bool) -> Any:
+        if training and self.r_drop:
+            source, target_in = _twice(source), _twice(target_in)
         memory = self.encode(source, training)
-        embedded = self._embed(self.target_embedding, target_in, training)  # [B, T, E]
+        embedded = self._embed(self.target_embedding, target_in, self.target_drop, training)  # [B, T, E]
         return self._logits(self.decoder(embedded, memory, training=training))
 
     def encode(self, source: Any, training: bool = False) -> Memory:
         """Read the pieces ``source`` [B, S], padded on the right."""
         mask = ops.not_equal(source, PAD)  # [B, S]
-        embedded = self._embed(self.source_embedding, source, training)  # [B, S, E]
+        embedded = self._embed(self.source_embedding, source, self.source_drop, training)  # [B, S, E]
         states, backward = self.encoder(embedded, mask, training=training)  # [B, S, 2H], [B, H]
         return self.decoder.memory(self.encoder_drop(states, training=training), mask, backward, training)
 
@@ -169,22 +180,32 @@ class TranslationModel(keras.Model):
     ) -> Any:
         """The smoothed cross-entropy a target piece, a mean over the batch; ``fit`` minimises it.
 
+        With ``r_drop`` alpha it is half of R-Drop's (arXiv:2106.14448, equation 4), which has the sum of both
+        cross-entropies: their mean plus alpha / 2 times the disagreement of both predictions.
+
         ``sample_weight`` [B], 1 / target pieces of the whole batch, is given where x and y may be one device's part of
         it: the sum over the devices is then the mean over the batch.
         """
         tokens = loss.token_count(y)
         parts = y_pred if isinstance(y_pred, list) else [y_pred]
         targets = _cut(y, len(parts))
-        losses = [
-            loss.cross_entropy(*part, self.label_smoothing) for part in zip(parts, targets, strict=True)
-        ]  # [B, T]
+        losses = [self._costs(*part, training) for part in zip(parts, targets, strict=True)]  # [B, T]
         losses = ops.concatenate(losses, axis=0) if len(losses) > 1 else losses[0]
         mean = loss.token_mean(losses, y)
         self.token_loss.update_state(mean, tokens)
         return mean if sample_weight is None else ops.sum(losses * ops.expand_dims(sample_weight, -1))
 
-    def _embed(self, embedding: keras.layers.Embedding, pieces: Any, training: bool) -> Any:
-        return self.drop(embedding(pieces), training=training)
+    def _embed(self, embedding: keras.layers.Embedding, pieces: Any, words_drop: Any, training: bool) -> Any:
+        return self.drop(words_drop(embedding(pieces), training=training), training=training)
+
+    def _costs(self, logits: Any, target: Any, training: bool) -> Any:
+        """What each position of ``target`` [B, T] costs, [B, T]."""
+        if not (training and self.r_drop):
+            return loss.cross_entropy(logits, target, self.label_smoothing)
+        rows = ops.shape(target)[0]
+        both = loss.cross_entropy(logits, _twice(target), self.label_smoothing)  # [2B, T]
+        apart = loss.disagreement(logits[:rows], logits[rows:], target)  # [B, T]
+        return (both[:rows] + both[rows:] + self.r_drop * apart) / 2
 
     def _logits(self, readout: Any) -> Any:
         kernel = ops.cast(self.output_embedding.embeddings, self.compute_dtype)  # [V, R]
@@ -200,6 +221,7 @@ class TranslationModel(keras.Model):
             "source_size": self.sizes[0],
             "target_size": self.sizes[1],
             "label_smoothing": self.label_smoothing,
+            "r_drop": self.r_drop,
             "use_cudnn": self.use_cudnn,
         }
 
@@ -210,18 +232,26 @@ def _cut(rows: Any, parts: int) -> list[Any]:
     return [rows[part * count // parts : (part + 1) * count // parts] for part in range(parts)]
 
 
+def _twice(rows: Any) -> Any:
+    """``rows`` [B, ...] and all of them once more, [2B, ...]."""
+    return ops.concatenate([rows, rows], axis=0)
+
+
 def build(
     settings: recipe.Model,
     source_size: int,
     target_size: int,
     *,
     label_smoothing: float = 0.0,
+    r_drop: float = 0.0,
     seed: int = 1,
     use_cudnn: bool | str = "auto",
 ) -> TranslationModel:
     """A model with its weights, drawn from ``seed``."""
     keras.utils.set_random_seed(seed)
-    model = TranslationModel(settings, source_size, target_size, label_smoothing, use_cudnn, name="translation_model")
+    model = TranslationModel(
+        settings, source_size, target_size, label_smoothing, r_drop, use_cudnn, name="translation_model"
+    )
     model.build()
     model({"source": np.array([[UNK, EOS]], "int32"), "target_in": np.array([[BOS]], "int32")})
     return model

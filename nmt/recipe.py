@@ -112,6 +112,12 @@ class Dropout(Section):
     """on the readout, before the softmax"""
     attention: Rate = 0.0
     """on the attention weights"""
+    source_words: Rate = 0.0
+    """whole source pieces, whose embedding is then zero (word dropout: arXiv:1512.05287, section 4.2)"""
+    target_words: Rate = 0.0
+    """the same of the target pieces that the decoder reads"""
+    recurrent_weights: Rate = 0.0
+    """the weights from state to state in every LSTM, one draw a batch (weight-drop: arXiv:1708.02182)"""
 
 
 class Model(Section):
@@ -182,8 +188,8 @@ class Training(Section):
     """batches whose gradients make one update"""
     learning_rate: Positive = 0.001
     """Adam's, at its highest"""
-    schedule: Literal["inverse_square_root", "plateau", "constant"] = "inverse_square_root"
-    """what follows the warm-up"""
+    schedule: Literal["inverse_square_root", "cosine", "plateau", "constant"] = "inverse_square_root"
+    """what follows the warm-up; cosine falls to nothing at the last update"""
     warmup_updates: CountOrZero = 500
     """updates in which the learning rate climbs from nothing"""
     plateau: Plateau = Plateau()
@@ -191,13 +197,18 @@ class Training(Section):
     """largest global norm of a gradient; none = no clipping"""
     label_smoothing: Rate = 0.1
     """share of the probability spread evenly over all pieces"""
+    r_drop: Annotated[float, Field(ge=0.0)] = 0.0
+    """alpha of R-Drop (arXiv:2106.14448): every batch is computed twice, and where dropout makes both differ it costs;
+    0 = none, 5 in the paper's translations"""
     weight_average: Rate = 0.999
     """decay of the exponential moving average of the weights that validation and translation use; 0 = none"""
+    average_last: CountOrZero = 0
+    """the weights of so many last validations are averaged at the end, and kept if they validate best; 0 = none"""
     validate_every: Count = 500
     """updates between validations; each one also saves a checkpoint"""
     log_every: Count = 50
     """updates between log lines"""
-    best: Literal["bleu", "loss"] = "bleu"
+    best: Literal["bleu", "chrf", "loss"] = "bleu"
     """what the best weights are best at, on the development text"""
     patience: CountOrZero = 10
     """validations without a better one before training stops early; 0 = never"""

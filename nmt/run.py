@@ -7,6 +7,7 @@
     target.model
     pieces.json          checksums of the pieces
     checkpoints/         the last two full states of training, each one file
+    validated/           the weights of the last validations, where their mean is asked for (training.average_last)
     best.npz             the weights that translate
     history.json         every validation
     curve.png            the same as a picture
@@ -250,7 +251,7 @@ class Run:
         names = {path.name for path in self.piece_paths()} | {"pieces.json", "forecast.json"}
         return [
             *sorted(name for name in names if self.path(name).is_file()),
-            *(str(path.relative_to(self.directory)) for path in self._checkpoints()),
+            *(str(path.relative_to(self.directory)) for path in [*self._validated(), *self._checkpoints()]),
         ]
 
     # Weights
@@ -300,6 +301,23 @@ class Run:
     def _checkpoints(self) -> list[Path]:
         return sorted(self.path("checkpoints").glob("[0-9]*.npz"))
 
+    def save_validated(self, update: int, weights: dict[str, np.ndarray], keep: int) -> None:
+        """Keep the weights, by name, of the validation after ``update``, and of ``keep`` validations in all."""
+        self.write(f"validated/{update:09d}.npz", _packed(weights))
+        for old in [path for path in self._validated() if int(path.stem) <= update][:-keep]:
+            old.unlink()
+
+    def load_validated(self, update: int) -> list[dict[str, np.ndarray]]:
+        """The weights that were kept of validations up to ``update``, by name, the oldest first.
+
+        Raises:
+            RunError: one is damaged.
+        """
+        return [_weights(path) for path in self._validated() if int(path.stem) <= update]
+
+    def _validated(self) -> list[Path]:
+        return sorted(self.path("validated").glob("[0-9]*.npz"))
+
     def save_best(self, weights: dict[str, np.ndarray]) -> None:
         """Keep the weights, by name, that translate from now on."""
         self.write("best.npz", _packed(weights))
@@ -316,10 +334,7 @@ class Run:
                 f"{self.directory} has no trained weights yet (best.npz); they are written at the first validation: "
                 "run the training first"
             )
-        try:
-            return _unpacked(path)
-        except _DAMAGE as error:
-            raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
+        return _weights(path)
 
 
 def version() -> str:
@@ -335,6 +350,13 @@ def weights_by_name(variables: list[Any], values: list[Any]) -> dict[str, np.nda
     return {
         variable.path.split("/", 1)[-1]: np.asarray(value) for variable, value in zip(variables, values, strict=True)
     }
+
+
+def _weights(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return _unpacked(path)
+    except _DAMAGE as error:
+        raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
 
 
 def assign_weights(variables: list[Any], weights: dict[str, np.ndarray], origin: Path) -> None:

@@ -140,12 +140,15 @@ def learning_rate(update: int, settings: recipes.Training, rate_factor: float = 
     """The learning rate of an update (from 1): it climbs for ``warmup_updates``, then follows the schedule.
 
     inverse_square_root: falls as 1 / sqrt(update) (Vaswani et al. 2017, arXiv:1706.03762, section 5.3, scaled so that
-    its highest is ``learning_rate``); plateau: times ``rate_factor``; constant: stays.
+    its highest is ``learning_rate``); cosine: falls as half a period of the cosine to 0 at the last update (Loshchilov
+    & Hutter 2017, arXiv:1608.03983, equation 5, without restarts); plateau: times ``rate_factor``; constant: stays.
     """
     warmup = max(1, settings.warmup_updates)
     rate = settings.learning_rate * min(1.0, update / warmup)
     if settings.schedule == "inverse_square_root" and update > warmup:
         rate *= math.sqrt(warmup / update)
+    if settings.schedule == "cosine" and update > warmup:
+        rate *= (1 + math.cos(math.pi * (update - warmup) / (settings.updates - warmup))) / 2
     return rate * rate_factor
 
 
@@ -256,6 +259,8 @@ class _Loop(keras.callbacks.Callback):
         if due:
             self._validate(update)
             self._decide(update)
+            if self.progress.finished and self.settings.average_last:
+                self._validate_mean(update)
         if due or stopping:
             self._save(update)
         if stopping or self.progress.finished:
@@ -340,19 +345,19 @@ class _Loop(keras.callbacks.Callback):
         self._open_window()
 
     def _validate(self, update: int) -> None:
-        with averaged_weights(self.model, self.adam):
-            found = self.validate()
-            better = self._is_better(found)
-            if better:
-                variables = self.model.trainable_variables
-                self.run.save_best(weights_by_name(variables, [variable.numpy() for variable in variables]))
+        variables = self.model.trainable_variables
+        if self.settings.average_last:
+            weights = weights_by_name(variables, [variable.numpy() for variable in variables])
+            self.run.save_validated(update, weights, keep=self.settings.average_last)
+        found, better = self._validate_with([average.numpy() for average in self.adam.average])
         self.progress.stale = 0 if better else self.progress.stale + 1
         logger.info(
-            "update=%d validation loss=%.4f perplexity=%.2f accuracy=%.4f greedy %s%s",
+            "update=%d validation loss=%.4f perplexity=%.2f accuracy=%.4f greedy chrF %.2f, %s%s",
             update,
             found.loss,
             found.perplexity,
             found.accuracy,
+            found.chrf.value,
             found.bleu,
             " (best so far)" if better else "",
         )
@@ -361,16 +366,41 @@ class _Loop(keras.callbacks.Callback):
             logger.info("sample\n%s", line)
         self.run.write(f"samples/{update:09d}.txt", "\n".join(lines).encode())
         scores = {"loss": found.loss, "perplexity": found.perplexity, "accuracy": found.accuracy}
-        scores["bleu"] = found.bleu.value
+        scores |= {"bleu": found.bleu.value, "chrf": found.chrf.value}
         self.events.write(update, {f"development/{name}": value for name, value in scores.items()})
         self.progress.history.append(
             {"update": update, **scores, "signature": found.bleu.signature, "seconds": round(self._seconds(), 1)}
         )
         self._open_window()
 
+    def _validate_with(self, weights: list[np.ndarray]) -> tuple[Validation, bool]:
+        """What ``weights`` in place of the model's are worth; whether that is the best so far, and then kept."""
+        with other_weights(self.model, weights):
+            found = self.validate()
+        better = self._is_better(found)
+        if better:
+            self.run.save_best(weights_by_name(self.model.trainable_variables, weights))
+        return found, better
+
+    def _validate_mean(self, update: int) -> None:
+        """The mean weights of the last validations, in place of the best if they are better."""
+        kept = self.run.load_validated(update)[-self.settings.average_last :]
+        mean = {name: np.mean([weights[name] for weights in kept], axis=0) for name in kept[0]}
+        found, better = self._validate_with(list(mean.values()))
+        logger.info(
+            "mean weights of the last %d validations: loss=%.4f perplexity=%.2f greedy chrF %.2f, %s%s",
+            len(kept),
+            found.loss,
+            found.perplexity,
+            found.chrf.value,
+            found.bleu,
+            " (best)" if better else "",
+        )
+
     def _is_better(self, found: Validation) -> bool:
-        """By loss, or by BLEU and, where BLEU is the same (0 at first), by loss; what is no number is never better."""
-        value = [found.bleu.value, -found.loss] if self.settings.best == "bleu" else [-found.loss]
+        """By loss, or by a score and, where it is the same (0 at first), by loss; what is no number is never better."""
+        scores = {"bleu": [found.bleu.value], "chrf": [found.chrf.value], "loss": []}
+        value = [*scores[self.settings.best], -found.loss]
         if math.isnan(found.loss) or (self.progress.best is not None and value <= self.progress.best):
             return False
         self.progress.best = value
@@ -443,12 +473,12 @@ class _Loop(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def averaged_weights(model: TranslationModel, optimizer: Adam) -> Iterator[None]:
-    """Run with the moving average in place of the weights, and put the weights back."""
+def other_weights(model: TranslationModel, weights: list[np.ndarray]) -> Iterator[None]:
+    """Run with ``weights`` in place of the model's, and put those back."""
     variables = model.trainable_variables
     kept = [variable.numpy() for variable in variables]
-    for variable, average in zip(variables, optimizer.average, strict=True):
-        variable.assign(average.numpy())
+    for variable, value in zip(variables, weights, strict=True):
+        variable.assign(value)
     try:
         yield
     finally:

@@ -253,6 +253,31 @@ def test_layer_dropout_and_readout_dropout_rest_when_only_attention_drops(random
     np.testing.assert_array_equal(layer(embedded, memory, training=True), layer(embedded, memory))
 
 
+@pytest.mark.parametrize("flow", ["recurrent", "parallel"])
+def test_weight_drop_thins_what_leads_from_state_to_state_alone(random, flow):
+    """A weight that is left out at every position learns nothing; of the context's and the pieces' none is."""
+    keras.utils.set_random_seed(1)
+    kind, units = {"recurrent": RecurrentFlow, "parallel": ParallelFlow}[flow], 40
+    layer = kind(units, A, weight_drop=0.3, dtype="float64")
+    layer.build((None, None, E), (None, None, C))
+    embedded, states = random.normal(size=(B, T, E)), random.normal(size=(B, S, C))
+    first = random.normal(size=(B, units))
+    kernels = [layer.recurrent_kernel, layer.kernel] if flow == "recurrent" else layer.lstm.trainable_weights[1::-1]
+
+    def squares(training):
+        memory = layer.attention.memory(ops.convert_to_tensor(states), ops.convert_to_tensor(MASK), None)
+        hiddens, _ = layer(embedded, first, first, memory, training=training)
+        return ops.sum(hiddens**2)
+
+    recurrent, inputs = derived(lambda: squares(True), kernels)
+    context, recurrent = np.split(recurrent, [C if flow == "recurrent" else 0])
+    assert recurrent.shape == (units, 4 * units)
+    assert (recurrent == 0).mean() == pytest.approx(0.3, abs=0.03)  # of 6,400
+    assert (context != 0).all()
+    assert (inputs != 0).all()
+    assert all((gradient != 0).all() for gradient in derived(lambda: squares(False), kernels))
+
+
 def test_readout_dropout_zeroes_a_share_of_the_readout(random):
     layer = decoder(random, "recurrent", 1, readout_dropout=0.4)
     memory, _, _ = memory_of(layer, random)

@@ -55,7 +55,7 @@ def test_loss_and_accuracy_are_those_of_the_sentences_one_by_one(engine, pieces,
 
 
 def test_the_perplexity_of_a_hopeless_model_is_still_a_number():
-    assert math.isfinite(Validation(1e6, 0.0, None, []).perplexity)
+    assert math.isfinite(Validation(1e6, 0.0, None, None, []).perplexity)
 
 
 @pytest.mark.parametrize(("tokenized", "lowercase"), [(False, False), (True, True)])
@@ -66,6 +66,7 @@ def test_bleu_is_that_of_greedy_translations_with_its_signature(engine, pieces, 
     tokenizer = "none" if tokenized else "13a"
     expected = score.bleu(greedy, TEXT.target, tokenize=tokenizer, lowercase=lowercase, bootstrap=0)
     assert found.bleu == expected
+    assert found.chrf == score.chrf(greedy, TEXT.target, lowercase=lowercase, bootstrap=0)
     assert f"tok:{tokenizer}" in found.bleu.signature
     assert f"case:{'lc' if lowercase else 'mixed'}" in found.bleu.signature
 

@@ -22,8 +22,9 @@ ROOMS = {
     "pieces": "symbols",
     "batches": "symbols",
     "attention": "",
-    "encoder": "",
-    "decoder": "attention",
+    "lstm": "",
+    "encoder": "lstm",
+    "decoder": "attention lstm",
     "loss": "symbols",
     "model": "symbols recipe attention encoder decoder loss",
     "search": "symbols",
@@ -48,6 +49,7 @@ ROOMS = {
 # that help, errors of recipes and scores come at once.
 KERAS = {
     "attention",
+    "lstm",
     "encoder",
     "decoder",
     "loss",

@@ -87,6 +87,30 @@ def test_the_gradient_is_the_probabilities_less_the_wanted_distribution(logits):
     np.testing.assert_allclose(gradient[0, 1], probabilities - wanted, rtol=1e-12)
 
 
+def test_the_disagreement_of_two_predictions_by_hand():
+    """p = (1/2, 1/2) and q = (4/5, 1/5): (KL(p || q) + KL(q || p)) / 2; the same twice disagrees nowhere."""
+    first, second = np.log([[[0.5, 0.5], [0.1, 0.9]]]) + 3, np.log([[[0.8, 0.2], [0.1, 0.9]]]) - 5
+    there = 0.5 * math.log(0.5 / 0.8) + 0.5 * math.log(0.5 / 0.2)
+    back = 0.8 * math.log(0.8 / 0.5) + 0.2 * math.log(0.2 / 0.5)
+    apart = loss.disagreement(ops.convert_to_tensor(first), ops.convert_to_tensor(second), np.array([[1, 1]]))
+    np.testing.assert_allclose(apart, [[(there + back) / 2, 0]], atol=1e-12)
+
+
+def test_padding_never_disagrees(logits):
+    apart = loss.disagreement(ops.convert_to_tensor(logits), ops.convert_to_tensor(logits[::-1].copy()), TARGET)
+    assert ((np.array(apart) > 0) == (TARGET != PAD)).all()
+
+
+def test_both_predictions_learn_from_their_disagreement(logits):
+    first = keras.Variable(logits, dtype="float64", name="first")
+    second = keras.Variable(logits[::-1] * 0.7, dtype="float64", name="second")
+    assert_gradients_are_slopes(
+        lambda: ops.sum(loss.disagreement(ops.convert_to_tensor(first), ops.convert_to_tensor(second), TARGET)),
+        [first, second],
+        np.random.default_rng(2),
+    )
+
+
 def test_the_mean_counts_the_end_but_not_the_padding():
     losses = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]], "float32")
     assert float(loss.token_count(TARGET)) == 5

@@ -1,6 +1,7 @@
 """The whole model: what padding, batching, tying, seeds, precision and saving may and may not change."""
 
 import inspect
+import itertools
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from nmt.symbols import BOS, EOS, PAD, UNK
 
 V = 17
 FLOWS = ["recurrent", "parallel"]
-NO_DROPOUT = recipe.Dropout(embedding=0.0, layers=0.0, encoder_output=0.0, readout=0.0, attention=0.0)
+NO_DROPOUT = recipe.Dropout(**dict.fromkeys(recipe.Dropout.model_fields, 0.0))
 SOURCE = np.array([[4, 9, 16, 5, EOS], [7, UNK, EOS, PAD, PAD], [EOS, PAD, PAD, PAD, PAD]])
 TARGET_IN = np.array([[BOS, 6, 12, 8], [BOS, 15, PAD, PAD], [BOS, 5, 5, PAD]])
 TARGET_OUT = np.array([[6, 12, 8, EOS], [15, EOS, PAD, PAD], [5, 5, EOS, PAD]])
@@ -321,10 +322,64 @@ def test_the_seed_decides_the_weights():
         assert (not np.isclose(weight, different).all()) == drawn, weight.path
 
 
+# --- two predictions of every batch ---
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_r_drop_is_both_cross_entropies_and_both_divergences(flow, streams):
+    """Half of equation 4 of arXiv:2106.14448, written out over the pieces that are no padding."""
+    model = randomised(build(settings(flow=flow), V, V, label_smoothing=0.1, r_drop=3.0))
+    model.streams = streams
+    logits = model(BATCH, training=True)
+    cuts = [0, 3] if streams == 1 else [0, 1, 3]
+    total = 0.0
+    for part, (start, stop) in zip(logits if streams > 1 else [logits], itertools.pairwise(cuts), strict=True):
+        first, second = np.split(log_softmax(np.array(part, "float64")), 2)
+        assert not np.allclose(first, second)  # each has its own dropout
+        p, q = np.exp(first), np.exp(second)
+        wanted = 0.1 / V + 0.9 * np.eye(V)[TARGET_OUT[start:stop]]
+        likelihoods = -(wanted * first).sum(-1) - (wanted * second).sum(-1)
+        divergence = ((p * (first - second)).sum(-1) + (q * (second - first)).sum(-1)) / 2
+        total += ((likelihoods + 3.0 * divergence) / 2)[REAL[start:stop]].sum()
+    np.testing.assert_allclose(float(model.compute_loss(BATCH, TARGET_OUT, logits)), total / REAL.sum(), rtol=1e-5)
+
+
+def test_r_drop_computes_a_batch_twice_in_training_alone():
+    model = randomised(build(settings(dropout=NO_DROPOUT), V, V, r_drop=3.0))
+    twice = model(BATCH, training=True)
+    np.testing.assert_allclose(twice[:3], twice[3:], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(twice[:3], logits_of(model), rtol=1e-4, atol=1e-5)
+    plain = model.compute_loss(BATCH, TARGET_OUT, model(BATCH), training=False)
+    np.testing.assert_allclose(plain, model.compute_loss(BATCH, TARGET_OUT, twice), rtol=1e-4, atol=1e-5)
+
+
 # --- dropout, precision, saving ---
 
 
-@pytest.mark.parametrize("rate", ["embedding", "layers", "encoder_output", "readout", "attention"])
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_word_dropout_takes_whole_pieces_and_scales_the_others(side, monkeypatch):
+    rate = 0.4
+    model = build(settings(dropout=NO_DROPOUT.model_copy(update={f"{side}_words": rate})), V, V)
+    room = model.encoder if side == "source" else model.decoder
+    seen = []
+    monkeypatch.setattr(room, "call", lambda embedded, *args, **kwargs: seen.append(np.array(embedded)) or 1 / 0)
+    pieces = np.random.default_rng(1).integers(4, V, (50, 20))
+    for training in (True, False):
+        with pytest.raises(ZeroDivisionError):
+            model({"source": pieces, "target_in": pieces}, training=training)
+    thinned, whole = seen
+    gone = (thinned == 0).all(axis=-1)
+    assert gone.mean() == pytest.approx(rate, abs=0.08)  # of 1,000; further off once in a million draws
+    assert gone.any(axis=0).all()  # at the beginning of a sentence as at its end
+    np.testing.assert_allclose(thinned[~gone], whole[~gone] / (1 - rate), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", recipe.Dropout.model_fields)
 def test_each_dropout_rate_acts_in_training_only(rate):
     dropout = NO_DROPOUT.model_copy(update={rate: 0.5})
     model = randomised(build(settings(dropout=dropout), V, V))
@@ -377,12 +432,12 @@ def test_a_model_made_from_its_configuration_is_equal(model):
 def test_the_configuration_remembers_every_setting():
     changed = settings(flow="parallel", decoder_layers=3, tying="output", dropout=NO_DROPOUT)
     model = TranslationModel(
-        changed, 19, 23, label_smoothing=0.2, use_cudnn=False, dtype="mixed_bfloat16", name="other"
+        changed, 19, 23, label_smoothing=0.2, r_drop=3.0, use_cudnn=False, dtype="mixed_bfloat16", name="other"
     )
     copy = TranslationModel.from_config(model.get_config())
     assert copy.settings == changed
     assert copy.sizes == (19, 23)
-    assert (copy.label_smoothing, copy.use_cudnn, copy.name) == (0.2, False, "other")
+    assert (copy.label_smoothing, copy.r_drop, copy.use_cudnn, copy.name) == (0.2, 3.0, False, "other")
     assert copy.dtype_policy.name == copy.decoder.flow.attention.dtype_policy.name == "mixed_bfloat16"
 
 
@@ -403,10 +458,10 @@ def test_a_saved_model_loads_as_it_was(tmp_path, model):
     np.testing.assert_array_equal(logits_of(loaded), logits_of(model))
 
 
-FLOW = {"units": 11, "attention_units": 6, "heads": 2, "attention_dropout": 0.1}
+FLOW = {"units": 11, "attention_units": 6, "heads": 2, "attention_dropout": 0.1, "weight_drop": 0.2}
 LAYERS = [
     (BahdanauAttention, {"units": 6, "heads": 2, "dropout": 0.1}),
-    (Encoder, {"units": 5, "num_layers": 3, "dropout": 0.1, "use_cudnn": False}),
+    (Encoder, {"units": 5, "num_layers": 3, "dropout": 0.1, "weight_drop": 0.2, "use_cudnn": False}),
     (RecurrentFlow, FLOW),
     (ParallelFlow, {**FLOW, "use_cudnn": False}),
     (
@@ -421,6 +476,7 @@ LAYERS = [
             "layer_dropout": 0.1,
             "readout_dropout": 0.2,
             "attention_dropout": 0.3,
+            "weight_drop": 0.4,
             "use_cudnn": False,
         },
     ),

@@ -25,7 +25,7 @@ from nmt.evaluation import Sample, Validation
 from nmt.model import TranslationModel
 from nmt.run import Run, RunError, version
 from nmt.score import Score
-from nmt.training import DivergedError, learning_rate, train
+from nmt.training import DivergedError, _variables, learning_rate, train
 
 BASE = {"clip_norm": 1.0, "patience": 0, "validate_every": 1, "weight_average": 0.5, "best": "bleu"}
 
@@ -34,6 +34,8 @@ class Bigram(keras.Model):
     """The next piece from the last one."""
 
     compute_loss = TranslationModel.compute_loss
+    _costs = TranslationModel._costs
+    r_drop = 0.0
 
     def __init__(self, dropout=0.2):
         super().__init__(name="bigram")
@@ -55,7 +57,7 @@ def bigram(kind=Bigram, **settings):
     return model
 
 
-def scripted(losses=(), bleus=(), at_each=lambda number: None):
+def scripted(losses=(), bleus=(), chrfs=(), at_each=lambda number: None):
     """A validation that reads its results from a script, and from its end on repeats the last; ``at_each`` is told."""
     count = 0
 
@@ -63,9 +65,11 @@ def scripted(losses=(), bleus=(), at_each=lambda number: None):
         nonlocal count
         loss = losses[min(count, len(losses) - 1)] if losses else 2.0
         bleu = bleus[min(count, len(bleus) - 1)] if bleus else 10.0
+        chrf = chrfs[min(count, len(chrfs) - 1)] if chrfs else 30.0
         at_each(count)
         count += 1
-        return Validation(loss, 0.5, Score("BLEU", bleu, None, None, "signature"), [Sample("ein", "one", "two")])
+        scores = (Score(name, value, None, None, "signature") for name, value in (("BLEU", bleu), ("chrF2", chrf)))
+        return Validation(loss, 0.5, *scores, [Sample("ein", "one", "two")])
 
     return validate
 
@@ -103,10 +107,12 @@ def curves(run):
         ("inverse_square_root", 4, {1: 0.002, 2: 0.004, 4: 0.008, 16: 0.004, 64: 0.002, 400: 0.0008}),
         ("constant", 0, {1: 0.008, 2: 0.008}),
         ("inverse_square_root", 0, {1: 0.008, 4: 0.004, 16: 0.002}),
+        ("cosine", 4, {1: 0.002, 4: 0.008, 68: 0.006, 100: 0.004, 132: 0.002, 196: 0.0}),
+        ("cosine", 400, {100: 0.002, 196: 0.00392}),  # the warm-up alone
     ],
 )
 def test_the_learning_rate_climbs_and_follows_its_schedule(schedule, warmup, expected):
-    settings = recipe.Training(schedule=schedule, warmup_updates=warmup, learning_rate=0.008)
+    settings = recipe.Training(schedule=schedule, warmup_updates=warmup, learning_rate=0.008, updates=196)
     for update, rate in expected.items():
         assert learning_rate(update, settings) == pytest.approx(rate, rel=1e-12)
         assert learning_rate(update, settings, rate_factor=0.25) == pytest.approx(rate / 4, rel=1e-12)
@@ -158,18 +164,26 @@ def test_a_finished_training_is_left_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("best", "losses", "bleus", "chosen"),
+    ("best", "losses", "bleus", "chrfs", "chosen"),
     [
-        ("bleu", [3.0, 2.0, 2.0, 1.0], [1.0, 7.0, 7.0, 2.0], 1),  # the first of equals
-        ("bleu", [3.0, 2.0, 1.0, 0.5], [0.0, 0.0, 0.0, 0.0], 3),  # while BLEU is 0, the loss tells what is learnt
-        ("bleu", [3.0, math.nan], [1.0, 7.0], 0),
-        ("loss", [3.0, 2.0, 1.0, 1.5], [1.0, 7.0, 7.0, 2.0], 2),
-        ("loss", [math.nan, 2.0, math.nan, 2.5], [1.0, 7.0, 7.0, 9.0], 1),  # what is no number is never best
+        ("bleu", [3.0, 2.0, 2.0, 1.0], [1.0, 7.0, 7.0, 2.0], [9.0], 1),  # the first of equals
+        (
+            "bleu",
+            [3.0, 2.0, 1.0, 0.5],
+            [0.0, 0.0, 0.0, 0.0],
+            [9.0],
+            3,
+        ),  # while BLEU is 0, the loss tells what is learnt
+        ("bleu", [3.0, math.nan], [1.0, 7.0], [1.0, 7.0], 0),
+        ("chrf", [3.0, 2.0, 1.0, 0.5], [1.0, 7.0, 7.0, 9.0], [1.0, 2.0, 4.0, 3.0], 2),
+        ("chrf", [3.0, 2.0, 1.0, 1.5], [1.0, 7.0, 7.0, 9.0], [4.0], 2),
+        ("loss", [3.0, 2.0, 1.0, 1.5], [1.0, 7.0, 7.0, 2.0], [9.0, 8.0, 7.0, 9.5], 2),
+        ("loss", [math.nan, 2.0, math.nan, 2.5], [1.0, 7.0, 7.0, 9.0], [9.0], 1),  # what is no number is never best
     ],
 )
-def test_the_best_weights_are_those_validated_as_best(tmp_path, best, losses, bleus, chosen):
+def test_the_best_weights_are_those_validated_as_best(tmp_path, best, losses, bleus, chrfs, chosen):
     model, seen = bigram(), []
-    validate = scripted(losses, bleus, lambda number: seen.append(values_of(model.trainable_variables)))
+    validate = scripted(losses, bleus, chrfs, lambda number: seen.append(values_of(model.trainable_variables)))
     run = new_run(tmp_path, updates=4, best=best)
     train(run, model, toy.plan(), validate)
     weights = run.load_best()
@@ -177,14 +191,55 @@ def test_the_best_weights_are_those_validated_as_best(tmp_path, best, losses, bl
     assert_equal(weights.values(), seen[chosen])
 
 
+@pytest.mark.parametrize(("bleu_of_mean", "chosen"), [(8.0, "mean"), (7.0, "third")])
+def test_the_mean_of_the_last_validated_weights_is_kept_where_it_is_best(tmp_path, bleu_of_mean, chosen):
+    """Of five validations the last three: of the weights themselves, not of their moving average."""
+    model, seen = bigram(), []
+    run = new_run(tmp_path, updates=5, average_last=3)
+    bleus = [1.0, 1.0, 7.0, 2.0, 2.0, bleu_of_mean]
+    train(
+        run,
+        model,
+        toy.plan(),
+        scripted([2.0], bleus, at_each=lambda _: seen.append(values_of(model.trainable_variables))),
+    )
+    kept = run.load_validated(update=5)
+    for weights, update in zip(kept, (3, 4, 5), strict=True):
+        shorter, alone = new_run(tmp_path / str(update), updates=update), bigram()
+        train(shorter, alone, toy.plan(), scripted())
+        arrays = shorter.load_checkpoint().arrays
+        trained = [array for array, variable in zip(arrays, _variables(alone), strict=True) if variable.trainable]
+        assert_equal(weights.values(), trained[:3])
+    mean = [np.mean(arrays, axis=0) for arrays in zip(*(weights.values() for weights in kept), strict=True)]
+    assert_equal(seen[5], mean)
+    assert_equal(run.load_best().values(), mean if chosen == "mean" else seen[2])
+
+
+def test_the_mean_is_taken_where_training_stops_early_and_only_then(tmp_path):
+    model, count = bigram(), []
+    run = new_run(tmp_path, updates=9, average_last=4, patience=2)
+    train(run, model, toy.plan(), scripted([2.0], [5.0], at_each=count.append))
+    assert len(count) == 4  # three validations until it stops, and that of the mean
+    assert len(run.load_validated(update=3)) == 3
+    assert len(run.read_json("history.json")) == 3
+
+
+def test_damaged_weights_of_a_validation_are_named(tmp_path):
+    run = new_run(tmp_path, updates=1, average_last=2)
+    train(run, bigram(), toy.plan(), scripted())
+    run.path("validated/000000001.npz").write_bytes(b"")
+    with pytest.raises(RunError, match=r"validated/000000001\.npz is damaged"):
+        run.load_validated(update=1)
+
+
 def test_each_validation_is_kept_for_a_reader(tmp_path):
     run = new_run(tmp_path, updates=4, validate_every=3)
-    train(run, bigram(), toy.plan(), scripted(losses=[2.0], bleus=[10.0, 20.0]))
+    train(run, bigram(), toy.plan(), scripted(losses=[2.0], bleus=[10.0, 20.0], chrfs=[40.0]))
     first, last = run.read_json("history.json")
     assert (first["update"], last["update"]) == (3, 4)  # the last update is validated, whatever its number
     assert first["loss"] == 2.0
     assert first["perplexity"] == pytest.approx(math.e**2)
-    assert (first["accuracy"], first["bleu"], first["signature"]) == (0.5, 10.0, "signature")
+    assert (first["accuracy"], first["bleu"], first["chrf"], first["signature"]) == (0.5, 10.0, 40.0, "signature")
     assert run.path("samples/000000003.txt").read_text().splitlines() == [
         "source     ein",
         "reference  one",
@@ -343,6 +398,7 @@ def test_curves_can_be_read_back(tmp_path):
     assert sorted(found) == [
         "development/accuracy",
         "development/bleu",
+        "development/chrf",
         "development/loss",
         "development/perplexity",
         "gradient_norm/embedding",
@@ -407,7 +463,7 @@ def test_a_log_line_is_keys_and_values(tmp_path, caplog):
     assert re.fullmatch(r"\d+:[0-5]\d:[0-5]\d", values["eta"])
     validation = next(line for line in caplog.messages if " validation " in line)
     assert "update=4 validation loss=2.0000 perplexity=7.39 accuracy=0.5000" in validation
-    assert "BLEU 10.00 signature (best so far)" in validation
+    assert validation.endswith("greedy chrF 30.00, BLEU 10.00 signature (best so far)")
     assert "sample\nsource     ein\nreference  one\nmodel      two\n" in caplog.messages
 
 

@@ -113,7 +113,9 @@ def write_logits(path: str, backend: str, *folders: str) -> None:
     batch = plan().batch(plan().locate(0))
     answers = {}
     for folder in map(Path, folders):
-        translator = experiment.load_model(Run.find(folder / "run", (f"device.backend={backend}",)))
+        # One process has one number of threads, whatever its runs were trained with.
+        run = Run.find(folder / "run", (f"device.backend={backend}", "device.threads=1"))
+        translator = experiment.load_model(run)
         answers[folder.name] = np.asarray(translator({"source": batch.source, "target_in": batch.target_in}))
     np.savez(path, **answers)
 
