@@ -16,7 +16,7 @@
     evaluation.json      scores on the test text
     translations.tsv     its source, reference and translation
     evaluation-<name>.json, translations-<name>.tsv
-                         the same of other text
+                         the same of other text, or of an ensemble with this run as its first
 
 Every file but the logs is written beside its place and renamed into it, so that a file is whole or not there; what
 training goes on from is flushed to disk first.
@@ -310,16 +310,28 @@ class Run:
         Raises:
             RunError: there are none yet, or they are damaged.
         """
+        path = self._best()
+        try:
+            return _unpacked(path)
+        except _DAMAGE as error:
+            raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
+
+    def weights_checksum(self) -> str:
+        """SHA-256, in hexadecimal, of the file of the weights that translate.
+
+        Raises:
+            RunError: there are none yet.
+        """
+        return _sha256(self._best())
+
+    def _best(self) -> Path:
         path = self.path("best.npz")
         if not path.is_file():
             raise RunError(
                 f"{self.directory} has no trained weights yet (best.npz); they are written at the first validation: "
                 "run the training first"
             )
-        try:
-            return _unpacked(path)
-        except _DAMAGE as error:
-            raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
+        return path
 
 
 def version() -> str:

@@ -154,7 +154,7 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
     for source, (padded, score) in zip(sources, best(sources, engine, settings), strict=True):
         ids = [piece for piece in padded if piece != PAD]
         inputs = {"source": pad_source([source]), "target_in": np.array([[BOS, *ids[:-1]]], "int32")}
-        logits = np.asarray(engine.model(inputs), "float64")[0]
+        logits = np.asarray(engine.models[0](inputs), "float64")[0]
         log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         total = log_probabilities[np.arange(len(ids)), ids].sum()
         penalty = 1.0 if settings is GREEDY else ((5 + len(ids)) / 6) ** 0.6
@@ -166,9 +166,9 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
 def test_an_engine_follows_the_weights_of_its_model(engine, pieces):
     """As validation needs it, which asks the same engine before and after an update."""
     before = translate(engine, pieces, LINES, GREEDY)
-    kept = [variable.numpy() for variable in engine.model.trainable_variables]
-    keras.tree.map_structure(lambda variable: variable.assign(-variable.numpy()), engine.model.trainable_variables)
+    kept = [variable.numpy() for variable in engine.models[0].trainable_variables]
+    keras.tree.map_structure(lambda variable: variable.assign(-variable.numpy()), engine.models[0].trainable_variables)
     assert [answer.score for answer in translate(engine, pieces, LINES, GREEDY)] != [answer.score for answer in before]
-    for variable, value in zip(engine.model.trainable_variables, kept, strict=True):
+    for variable, value in zip(engine.models[0].trainable_variables, kept, strict=True):
         variable.assign(value)
     assert translate(engine, pieces, LINES, GREEDY) == before
