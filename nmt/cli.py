@@ -20,7 +20,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -285,7 +285,7 @@ def evaluate(
         name = f"text-{Path(source).stem}-{text.checksum()[:8]}"
     else:
         name = "development" if development else "test"
-        text = experiment.read_held_out(run, "development" if development else "test")
+        text = experiment.read_text(run, "development" if development else "test")
     result = experiment.evaluate([run, *others], text, name)
     for sample in result.samples:
         logger.info("sample\n%s", sample)
@@ -417,6 +417,57 @@ def _writing(name: str | None) -> Iterator[IO[bytes]]:
         raise CommandError(f"{path} was not written: {error}") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+@commands.command()
+@click.argument("directories", metavar="RUN...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="DIRECTORY", required=True, help="Where to write the corpus, or go on with it.")
+@click.option(
+    "--as",
+    "side",
+    type=click.Choice(["target", "source"]),
+    required=True,
+    help="What translations become: the target (distillation) or the source (back-translation).",
+)
+@click.option("--text", metavar="FILE", help="What to translate; of distillation the run's training text if not said.")
+@click.option(
+    "--for", "recipe", metavar="RECIPE", help="To be trained with the result; of distillation the run's if not said."
+)
+@click.option(
+    "--tag", metavar="WORD", help="In front of each source; <BT> for back-translation if not said, '' for none."
+)
+@_with_search
+def synthesize(
+    directories: tuple[str, ...],
+    output: str,
+    side: Literal["source", "target"],
+    text: str | None,
+    recipe: str | None,
+    tag: str | None,
+    **search: Any,
+) -> None:
+    """Translate text with a RUN, or several, into a corpus to train with.
+
+    --as target is distillation: another, often smaller, model learns what the RUN says of its own training text, or of
+    other text of its source language. --as source is back-translation: a RUN of the opposite direction translates text
+    of the recipe's target language, and so makes sources for it.
+
+    DIRECTORY gets both sides, a recipe that trains with them, and what they were made of. Blank lines, and translations
+    that are blank or cut off at their limit of length, are left out and counted. Stopped or killed, the same command
+    goes on from its last chunk.
+
+    \b
+    nmt synthesize runs/mine runs/second --as target -o synthetic/distilled
+    nmt synthesize runs/de-en --as source --text news.de --for recipes/en-de.yaml -o synthetic/news
+    """
+    from nmt import synthesis
+
+    try:
+        synthesis.synthesize(_find_runs(directories, search), output, side, text, recipe, tag)
+    except KeyboardInterrupt:
+        logger.info("stopped; the same command goes on from here")
+        raise
+    logger.info("next: nmt train %s/recipe.yaml --run runs/%s", output, Path(output).resolve().name)
 
 
 @commands.command()

@@ -251,18 +251,18 @@ def _check_ensemble(runs: Sequence[Run]) -> None:
                 )
 
 
-def read_held_out(run: Run, part: Literal["development", "test"]) -> Corpus:
-    """The development or test text of ``run``, the same as when it was trained.
+def read_text(run: Run, part: Literal["train", "development", "test"]) -> Corpus:
+    """The training, development or test text of ``run``, the same as when it was trained.
 
     Raises:
         CorpusError: the recipe names none, or it can no longer be read.
         RunError: it is another text now.
     """
     data = run.recipe.data
-    setting = data.development if part == "development" else data.test
+    setting = getattr(data, part)
     if setting is None:
         raise CorpusError(f"the recipe of {run.directory} has no {part} text (data.{part}); name two files to score")
-    if isinstance(setting, Files):
+    if isinstance(setting, Files) and part != "train":  # of which nothing is held out
         text = _read(data, setting)
     else:
         text = getattr(read_texts(data, index.load(run.path(_INDEX), _origin(data))), part)
@@ -270,8 +270,8 @@ def read_held_out(run: Run, part: Literal["development", "test"]) -> Corpus:
     if known != _fingerprint(text):
         raise RunError(
             f"the {part} text is no longer what {run.directory} was trained beside: {len(text)} pairs, expected the "
-            f"{known['pairs'] if known else 'unknown'} pairs whose checksum is in corpus.json; restore it, or name two "
-            "files to score"
+            f"{known['pairs'] if known else 'unknown'} pairs whose checksum is in corpus.json; restore it, or name "
+            "text of your own"
         )
     return text
 

@@ -15,7 +15,7 @@ from nmt import cli, corpus, experiment, score
 from nmt.batches import pad_source
 from nmt.engines.keras_engine import KerasEngine
 from nmt.recipe import Search
-from nmt.run import Run, RunError, weights_by_name
+from nmt.run import RunError
 from nmt.symbols import BOS, EOS, PAD
 from nmt.translation import best
 
@@ -27,27 +27,6 @@ def log_softmax(logits):
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
-def write_run(directory, text, flow="recurrent", seed=3, size=40, **changes):
-    """A run that can translate and be scored, and was never trained: pieces of the text, random weights."""
-    from nmt import devices, model, pieces
-
-    run = Run.open(directory, toy.settings(text, model__flow=flow, data__test=6, pieces__size=size, **changes))
-    run.begin()
-    source, target = toy.lines(60)
-    pieces.train([*source, *target], run.piece_paths()[0], size=size, character_coverage=1.0, byte_fallback=False)
-    run.pin_pieces()
-    texts = experiment.read_texts(run.recipe.data)._asdict()
-    run.write_json(
-        "corpus.json", {name: {"pairs": len(part), "sha256": part.checksum()} for name, part in texts.items()}
-    )
-    devices.prepare(run.recipe.device)
-    pieces_of_both = run.pieces()[0].size
-    variables = model.build(run.recipe.model, pieces_of_both, pieces_of_both).trainable_variables
-    random = np.random.default_rng(seed)
-    run.save_best(weights_by_name(variables, [random.normal(size=each.shape) * 1.5 for each in variables]))
-    return run
-
-
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     return toy.write_text(tmp_path_factory.mktemp("text"))
@@ -57,8 +36,8 @@ def text(tmp_path_factory):
 def runs(text):
     """Two runs of the same pieces; flow, sizes and seeds are others."""
     return [
-        write_run(text / "first", text),
-        write_run(text / "second", text, "parallel", seed=4, model__decoder_units=11),
+        toy.write_run(text / "first", text, data__test=6),
+        toy.write_run(text / "second", text, seed=4, model__flow="parallel", model__decoder_units=11, data__test=6),
     ]
 
 
@@ -137,7 +116,7 @@ def test_two_runs_say_something_else_than_either_and_the_first_says_how_to_searc
 
 def test_runs_that_cannot_speak_together_are_refused_with_what_differs(runs, text, tmp_path):
     first = runs[0].directory
-    other = write_run(tmp_path / "pieces", text, size=41).directory
+    other = toy.write_run(tmp_path / "pieces", text, pieces__size=41).directory
     with pytest.raises(
         RunError,
         match=rf"{other} has other source pieces than {first} \(\d+ and \d+ of them.*train its members from one text",
