@@ -211,15 +211,16 @@ def expand(
         vocabulary smaller than ``candidates``; and the new states.
     """
     steps = [model.step(tokens, state, memory) for model, state, memory in zip(models, states, memories, strict=True)]
-    first, *others = [ops.log_softmax(logits) for logits, _ in steps]  # [B, V]
-    log_probabilities = sum(others, first) / len(models)
+    first, *others = [ops.log_softmax(logits) for logits, _ in steps]
+    total = sum(others, first)  # [B, V], in the order of the mean
     size = models[0].sizes[1]
     impossible = np.isin(np.arange(size), (PAD, BOS))
-    log_probabilities = ops.where(impossible, -float("inf"), log_probabilities)
+    total = ops.where(impossible, -float("inf"), total)
     missing = max(0, candidates - size)
-    log_probabilities = ops.pad(log_probabilities, ((0, 0), (0, missing)), constant_values=-float("inf"))
-    best, ids = ops.top_k(log_probabilities, candidates)
-    return best, ops.where(ids < size, ops.cast(ids, "int32"), PAD), tuple(state for _, state in steps)
+    total = ops.pad(total, ((0, 0), (0, missing)), constant_values=-float("inf"))
+    best, ids = ops.top_k(total, candidates)
+    ids = ops.where(ids < size, ops.cast(ids, "int32"), PAD)
+    return best / len(models), ids, tuple(state for _, state in steps)
 
 
 def _cut(rows: Any, parts: int) -> list[Any]:

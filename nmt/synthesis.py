@@ -26,7 +26,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -131,7 +131,7 @@ def synthesize(
     translator = Translator(*runs)  # before the directory: what cannot translate leaves none
     with locked(working, "synthesizing"):
         _write(working / _PROVENANCE, _json(about))
-        done = len(lines) - sum(len(lines[first : first + CHUNK_LINES]) for first in missing)
+        done = len(lines) - sum(min(CHUNK_LINES, len(lines) - first) for first in missing)
         if done:
             logger.info("%s: going on after %d of %d lines", directory, done, len(lines))
         with tqdm(total=len(lines), initial=done, desc="synthesizing", unit="line", leave=False, disable=None) as bar:
@@ -276,7 +276,7 @@ def _read(chunk: Path) -> Any:
     return json.loads(chunk.read_text(encoding="utf-8"))
 
 
-def _sha256(parts: Sequence[bytes] | Iterator[bytes]) -> str:
+def _sha256(parts: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

@@ -40,7 +40,7 @@ class Translator:
     def translate_scored(
         self, lines: Sequence[str], advance: Callable[[int], object] = lambda lines: None
     ) -> list[Translation]:
-        """As ``translate``, each with its ``text`` and its ``score``.
+        """As ``translate``, each with its ``text``, its ``score``, and whether it ``finished`` within its limit.
 
         The score is the log-probability (natural logarithm) of the translation, divided by its length penalty unless
         the beam is 1: 0 is certain, and 0 is given to a blank line. ``advance`` is told the number of

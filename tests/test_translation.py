@@ -108,6 +108,8 @@ def test_a_translation_may_be_so_many_times_as_long_as_its_source_and_some_more(
     for settings in (short, short.model_copy(update={"beam_size": 2})):
         ((said, _),) = best([ids], Echo(), settings)
         assert said == ids[:limit]
+        assert [answer.finished for answer in translate(Echo(), pieces, [line, ""], settings)] == [False, True]
+    assert translate(Echo(), pieces, [line], GREEDY)[0].finished
 
 
 # --- a line hears of no other ---
