@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
-def load(directory: str | Path, settings: tuple[str, ...] = ()) -> Translator:
-    """The trained run in ``directory``, ready to translate.
+def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = ()) -> Translator:
+    """The trained run in ``directory``, ready to translate; with ``more`` of them an ensemble.
 
     Args:
         directory: of a training, for example ``runs/demo``.
-        settings: changes of its recipe's search, evaluation or device: ``("search.beam_size=1", "device.kind=cpu")``.
+        more: directories of other trainings with the very same pieces, whose models say each piece together with the
+            first: the mean of their log-probabilities counts.
+        settings: changes of the first recipe's search, evaluation or device: ``("search.beam_size=1",
+            "device.kind=cpu")``.
 
     Raises:
-        ValueError: no run is there, it has no weights yet, a setting is wrong, or its device is not there; the message
-            says which, and what to do.
+        ValueError: no run is there, it has no weights yet, its pieces are not those of the first, a setting is wrong,
+            or the device is not there; the message says which, and what to do.
     """
     from nmt.run import Run
     from nmt.translator import Translator
 
-    return Translator(Run.find(directory, settings))
+    return Translator(Run.find(directory, settings), *map(Run.find, more))

@@ -20,9 +20,12 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
+
+if TYPE_CHECKING:
+    from nmt.run import Run
 
 logger = logging.getLogger("nmt")
 
@@ -178,6 +181,14 @@ def _all_settings(settings: tuple[str, ...], beam: int | None, length_penalty: f
     return settings
 
 
+def _find_runs(directories: tuple[str, ...], search: dict[str, Any]) -> list[Run]:
+    """The run, or the runs of an ensemble, of which the first one is told the options of ``_with_search``."""
+    from nmt.run import Run
+
+    first, *others = directories
+    return [Run.find(first, _all_settings(**search)), *map(Run.find, others)]
+
+
 def _print(text: str) -> None:
     """Write to standard output in UTF-8, as recipes and text are, whatever the locale."""
     click.echo(text.encode())
@@ -242,19 +253,23 @@ def train(
 
 
 @commands.command()
-@click.argument("directory", metavar="RUN")
+@click.argument("directories", metavar="RUN...", nargs=-1, required=True)
 @click.option("--development", is_flag=True, help="Score the development text instead of the test text.")
 @click.option("--source", metavar="FILE", help="Score other text: this is its source …")
 @click.option("--reference", metavar="FILE", help="… and this its translation.")
 @_with_search
-def evaluate(directory: str, development: bool, source: str | None, reference: str | None, **search: Any) -> None:
-    """Score a RUN on its test text: BLEU and chrF.
+def evaluate(
+    directories: tuple[str, ...], development: bool, source: str | None, reference: str | None, **search: Any
+) -> None:
+    """Score a RUN, or several as an ensemble, on its test text: BLEU and chrF.
 
     Each comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept in the run, as
-    evaluation.json and translations.tsv; of other text under names that are told.
+    evaluation.json and translations.tsv; of other text, and of an ensemble, under names that are told. Test text,
+    search and device of an ensemble are the first RUN's.
 
     \b
     nmt evaluate runs/mine
+    nmt evaluate runs/mine runs/second
     nmt evaluate runs/mine --beam 1
     nmt evaluate runs/mine --source news.en --reference news.de
     """
@@ -262,17 +277,16 @@ def evaluate(directory: str, development: bool, source: str | None, reference: s
         raise click.UsageError("give --development, or both --source and --reference, or none of them")
 
     from nmt import corpus, experiment
-    from nmt.run import Run
 
-    run = Run.find(directory, _all_settings(**search))
+    run, *others = _find_runs(directories, search)
     if source is not None and reference is not None:
         text = corpus.clean(corpus.read_parallel(source, reference))
         # Never "test" or "development", whatever the file is called; the checksum tells texts of one name apart.
         name = f"text-{Path(source).stem}-{text.checksum()[:8]}"
     else:
         name = "development" if development else "test"
-        text = experiment.read_held_out(run, "development" if development else "test")
-    result = experiment.evaluate(run, text, name)
+        text = experiment.read_text(run, "development" if development else "test")
+    result = experiment.evaluate([run, *others], text, name)
     for sample in result.samples:
         logger.info("sample\n%s", sample)
     for found in result.scores:
@@ -280,13 +294,15 @@ def evaluate(directory: str, development: bool, source: str | None, reference: s
 
 
 @commands.command()
-@click.argument("directory", metavar="RUN")
-@click.argument("source", metavar="[FILE]", default="-")
+@click.argument("paths", metavar="RUN... [FILE]", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Write here, whole or not at all, instead of to standard output.")
 @click.option("--scores", is_flag=True, help="Write the score and a tab before each translation.")
 @_with_search
-def translate(directory: str, source: str, output: str | None, scores: bool, **search: Any) -> None:
-    """Translate with a RUN: one line in, one line out.
+def translate(paths: tuple[str, ...], output: str | None, scores: bool, **search: Any) -> None:
+    """Translate with a RUN, or several as an ensemble: one line in, one line out.
+
+    Several runs, of the same languages and the very same pieces, say each piece together: the mean of their
+    log-probabilities counts. Search and device are as the first one says.
 
     Lines of standard input, or of FILE (plain or .gz/.bz2/.xz), end at a newline only; bytes that are no UTF-8 are
     replaced and counted. A blank line stays blank.
@@ -294,16 +310,16 @@ def translate(directory: str, source: str, output: str | None, scores: bool, **s
     \b
     nmt translate runs/mine < text.en > text.de
     nmt translate runs/mine text.en -o text.de
+    nmt translate runs/mine runs/second text.en
     """
-    from nmt.run import Run
-
-    run = Run.find(directory, _all_settings(**search))
+    directories, source = _runs_and_file(paths)
+    runs = _find_runs(directories, search)
     with _reading(source) as stream, _writing(output) as out:
         from tqdm import tqdm
 
         from nmt.translator import Translator
 
-        translator = Translator(run)
+        translator = Translator(*runs)
         interactive = stream.isatty()
         if interactive:
             logger.info("type a line and Enter; Ctrl-D ends")
@@ -317,6 +333,18 @@ def translate(directory: str, source: str, output: str | None, scores: bool, **s
                 out.flush()
     if lines.invalid:
         logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", lines.invalid)
+
+
+def _runs_and_file(paths: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The directories of runs, and the file behind them: standard input where the last one is a directory too."""
+    *runs, last = paths
+    if not runs or Path(last).is_dir():
+        return paths, "-"
+    if last != "-" and not Path(last).exists():
+        from nmt import corpus
+
+        raise CommandError(f"{corpus.missing(Path(last))}; expected another run (a directory) or a text file")
+    return tuple(runs), last
 
 
 class _Lines(Iterator[str]):
@@ -352,14 +380,7 @@ def _reading(name: str) -> Iterator[IO[bytes]]:
     if name == "-":
         yield sys.stdin.buffer
         return
-
-    from nmt import corpus
-
     path = Path(name)
-    if not path.exists():
-        raise corpus.missing(path)
-    if path.is_dir():
-        raise CommandError(f"{path} is a folder; expected a text file")
     opened: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
     try:
         stream = opened.get(path.suffix, open)(name, "rb")
@@ -396,6 +417,57 @@ def _writing(name: str | None) -> Iterator[IO[bytes]]:
         raise CommandError(f"{path} was not written: {error}") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+@commands.command()
+@click.argument("directories", metavar="RUN...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="DIRECTORY", required=True, help="Where to write the corpus, or go on with it.")
+@click.option(
+    "--as",
+    "side",
+    type=click.Choice(["target", "source"]),
+    required=True,
+    help="What translations become: the target (distillation) or the source (back-translation).",
+)
+@click.option("--text", metavar="FILE", help="What to translate; of distillation the run's training text if not said.")
+@click.option(
+    "--for", "recipe", metavar="RECIPE", help="To be trained with the result; of distillation the run's if not said."
+)
+@click.option(
+    "--tag", metavar="WORD", help="In front of each source; <BT> for back-translation if not said, '' for none."
+)
+@_with_search
+def synthesize(
+    directories: tuple[str, ...],
+    output: str,
+    side: Literal["source", "target"],
+    text: str | None,
+    recipe: str | None,
+    tag: str | None,
+    **search: Any,
+) -> None:
+    """Translate text with a RUN, or several, into a corpus to train with.
+
+    --as target is distillation: another, often smaller, model learns what the RUN says of its own training text, or of
+    other text of its source language. --as source is back-translation: a RUN of the opposite direction translates text
+    of the recipe's target language, and so makes sources for it.
+
+    DIRECTORY gets both sides, a recipe that trains with them, and what they were made of. Blank lines, and translations
+    that are blank or cut off at their limit of length, are left out and counted. Stopped or killed, the same command
+    goes on from its last chunk.
+
+    \b
+    nmt synthesize runs/mine runs/second --as target -o synthetic/distilled
+    nmt synthesize runs/de-en --as source --text news.de --for recipes/en-de.yaml -o synthetic/news
+    """
+    from nmt import synthesis
+
+    try:
+        synthesis.synthesize(_find_runs(directories, search), output, side, text, recipe, tag)
+    except KeyboardInterrupt:
+        logger.info("stopped; the same command goes on from here")
+        raise
+    logger.info("next: nmt train %s/recipe.yaml --run runs/%s", output, Path(output).resolve().name)
 
 
 @commands.command()

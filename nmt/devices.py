@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -149,8 +149,8 @@ def inexact(backend: str, environment: Mapping[str, str]) -> str:
     )
 
 
-def compiled(model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of arrays, compiled for the backend; it may read the variables of ``model``.
+def compiled(models: Sequence[keras.Model], function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of arrays, compiled for the backend; it may read the variables of ``models``.
 
     Search and validation need this: what is not compiled runs operation by operation, fifty times slower.
     """
@@ -163,15 +163,18 @@ def compiled(model: keras.Model, function: Callable[..., Any]) -> Callable[..., 
 
     import jax
 
+    def variables() -> list[Any]:
+        return [variable for model in models for variable in model.variables]
+
     @jax.jit
     def pure(values: list[Any], *arguments: Any) -> Any:
-        with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+        with keras.StatelessScope(state_mapping=list(zip(variables(), values, strict=True))):
             return function(*arguments)
 
     def local(value: Any) -> Any:  # a copy stands on every machine, and one of them may compute alone
         return value if value.is_fully_addressable else value.addressable_data(0)
 
-    return lambda *arguments: pure([local(variable.value) for variable in model.variables], *arguments)
+    return lambda *arguments: pure([local(variable.value) for variable in variables()], *arguments)
 
 
 def feed(batches: keras.utils.PyDataset) -> Any:

@@ -6,6 +6,7 @@ text ─▶ corpus ─▶ pieces ─▶ batches ─▶ model ─▶ search ─�
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -204,29 +205,65 @@ def load_model(run: Run) -> TranslationModel:
     Raises:
         ValueError: there are no weights yet, they are damaged, or the recipe's device is not there.
     """
-    weights = run.load_best()
-    logger.info("%s", devices.prepare(run.recipe.device))
+    return load_models([run])[0]
+
+
+def load_models(runs: Sequence[Run]) -> list[TranslationModel]:
+    """The trained models of runs that translate together, on the device of the first.
+
+    They may differ in everything but their languages and their piece models.
+
+    Raises:
+        RunError: they differ in these; the message says which run does in what.
+        ValueError: as ``load_model``.
+    """
+    weights = [run.load_best() for run in runs]
+    _check_ensemble(runs)
+    logger.info("%s", devices.prepare(runs[0].recipe.device))
 
     from nmt import model
 
-    source_pieces, target_pieces = run.pieces()
-    translator = model.build(run.recipe.model, source_pieces.size, target_pieces.size)
-    assign_weights(translator.trainable_variables, weights, run.path("best.npz"))
-    return translator
+    models = []
+    for run, arrays in zip(runs, weights, strict=True):
+        source_pieces, target_pieces = run.pieces()
+        translator = model.build(run.recipe.model, source_pieces.size, target_pieces.size)
+        assign_weights(translator.trainable_variables, arrays, run.path("best.npz"))
+        models.append(translator)
+    return models
 
 
-def read_held_out(run: Run, part: Literal["development", "test"]) -> Corpus:
-    """The development or test text of ``run``, the same as when it was trained.
+def _check_ensemble(runs: Sequence[Run]) -> None:
+    """Refuse runs that cannot say the next piece together, because a number stands for another piece."""
+    first, *others = runs
+    data, known = first.recipe.data, first.pieces()
+    for run in others:
+        found = run.recipe.data
+        if (found.source_language, found.target_language) != (data.source_language, data.target_language):
+            raise RunError(
+                f"{run.directory} translates {found.source_language} → {found.target_language}, but {first.directory} "
+                f"{data.source_language} → {data.target_language}; an ensemble is of runs of the same languages"
+            )
+        for side, ours, theirs in zip(("source", "target"), known, run.pieces(), strict=True):
+            if ours.serialized != theirs.serialized:
+                raise RunError(
+                    f"{run.directory} has other {side} pieces than {first.directory} ({theirs.size} and {ours.size} of "
+                    "them, by the checksums in pieces.json); an ensemble is of runs with the very same pieces: train "
+                    "its members from one text with the same settings of pieces, and with different training.seed"
+                )
+
+
+def read_text(run: Run, part: Literal["train", "development", "test"]) -> Corpus:
+    """The training, development or test text of ``run``, the same as when it was trained.
 
     Raises:
         CorpusError: the recipe names none, or it can no longer be read.
         RunError: it is another text now.
     """
     data = run.recipe.data
-    setting = data.development if part == "development" else data.test
+    setting = getattr(data, part)
     if setting is None:
         raise CorpusError(f"the recipe of {run.directory} has no {part} text (data.{part}); name two files to score")
-    if isinstance(setting, Files):
+    if isinstance(setting, Files) and part != "train":  # of which nothing is held out
         text = _read(data, setting)
     else:
         text = getattr(read_texts(data, index.load(run.path(_INDEX), _origin(data))), part)
@@ -234,30 +271,38 @@ def read_held_out(run: Run, part: Literal["development", "test"]) -> Corpus:
     if known != _fingerprint(text):
         raise RunError(
             f"the {part} text is no longer what {run.directory} was trained beside: {len(text)} pairs, expected the "
-            f"{known['pairs'] if known else 'unknown'} pairs whose checksum is in corpus.json; restore it, or name two "
-            "files to score"
+            f"{known['pairs'] if known else 'unknown'} pairs whose checksum is in corpus.json; restore it, or name "
+            "text of your own"
         )
     return text
 
 
-def evaluate(run: Run, text: Corpus, name: str = "test") -> TestResult:
-    """Translate ``text`` as the recipe of ``run`` says, score it, and keep both in the run.
+def evaluate(runs: Sequence[Run], text: Corpus, name: str = "test") -> TestResult:
+    """Translate ``text`` with the run, or the ensemble, as the first recipe says; score it; keep both in the first run.
 
     The test text's are kept as evaluation.json and translations.tsv, others' as evaluation-<name>.json and
-    translations-<name>.tsv; which, is logged. A row of the TSV file is source, reference, translation.
+    translations-<name>.tsv; which, is logged. A row of the TSV file is source, reference, translation. Those of an
+    ensemble say so in front of the name, ``ensemble-<runs>-<checksum of their weights>``, so that other weights never
+    take the place of the run's own; "members" in the JSON file says which they are.
 
     Raises:
-        ValueError: the run cannot translate yet, as ``load_model``.
+        ValueError: a run cannot translate yet, or not with the others, as ``load_models``.
     """
-    model = load_model(run)
+    models = load_models(runs)
 
     from nmt.engines.keras_engine import KerasEngine
 
-    recipe = run.recipe
+    run, recipe = runs[0], runs[0].recipe
     result = evaluation.test(
-        KerasEngine(model), run.pieces(), text, recipe.search, recipe.evaluation, recipe.data.tokenized
+        KerasEngine(*models), run.pieces(), text, recipe.search, recipe.evaluation, recipe.data.tokenized
     )
     ending = "" if name == "test" else f"-{name}"
+    ensemble = {}
+    if len(runs) > 1:
+        members = [{"run": str(member.directory), "weights_sha256": member.weights_checksum()} for member in runs]
+        ensemble = {"members": members}
+        checksum = hashlib.sha256("".join(sorted(member["weights_sha256"] for member in members)).encode()).hexdigest()
+        ending = f"-ensemble-{len(runs)}-{checksum[:8]}{ending}"
     rows = zip(text.source, text.target, result.translations, strict=True)
     scores, translations = f"evaluation{ending}.json", f"translations{ending}.tsv"
     run.write(translations, "".join("\t".join(row) + "\n" for row in rows).encode())
@@ -265,6 +310,7 @@ def evaluate(run: Run, text: Corpus, name: str = "test") -> TestResult:
         scores,
         {
             "text": {"name": name, **_fingerprint(text)},
+            **ensemble,
             "search": recipe.search.model_dump(),
             "scores": [asdict(found) for found in result.scores],
         },

@@ -5,6 +5,7 @@ Shape letters: B batch, S source length, T target length, E embedding, R readout
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -153,24 +154,6 @@ class TranslationModel(keras.Model):
         readout, state = self.decoder.step(self.target_embedding(tokens), state, memory)
         return self._logits(readout), state
 
-    def expand(
-        self, tokens: Any, state: DecoderState, memory: Memory, candidates: int
-    ) -> tuple[Any, Any, DecoderState]:
-        """What search asks for: the best next pieces after ``tokens`` [B], best first.
-
-        Returns:
-            Their log-probabilities [B, candidates] and ids [B, candidates], -inf for PAD and BOS and for what fills up
-            a vocabulary smaller than ``candidates``; and the new state.
-        """
-        logits, state = self.step(tokens, state, memory)
-        log_probabilities = ops.log_softmax(logits)  # [B, V]
-        impossible = np.isin(np.arange(self.sizes[1]), (PAD, BOS))
-        log_probabilities = ops.where(impossible, -float("inf"), log_probabilities)
-        missing = max(0, candidates - self.sizes[1])
-        log_probabilities = ops.pad(log_probabilities, ((0, 0), (0, missing)), constant_values=-float("inf"))
-        best, ids = ops.top_k(log_probabilities, candidates)
-        return best, ops.where(ids < self.sizes[1], ops.cast(ids, "int32"), PAD), state
-
     def tally(self, source: Any, target_in: Any, target_out: Any) -> loss.Tally:
         """What validation adds up over batches."""
         return loss.tally(self({"source": source, "target_in": target_in}), target_out)
@@ -224,6 +207,42 @@ class TranslationModel(keras.Model):
             "r_drop": self.r_drop,
             "use_cudnn": self.use_cudnn,
         }
+
+
+def expand(
+    models: Sequence[TranslationModel],
+    tokens: Any,
+    states: Sequence[DecoderState],
+    memories: Sequence[Memory],
+    candidates: int,
+) -> tuple[Any, Any, tuple[DecoderState, ...]]:
+    """What search asks for: the best next pieces after ``tokens`` [B], best first, in the eyes of M models together.
+
+        log P(y_i | y_<i, x) = 1/M Σ_m log P_m(y_i | y_<i, x)
+
+    This is the geometric mean of the models' probabilities, which is not normalised again: it sums up to less than 1
+    where they disagree. OpenNMT-py does the same; Marian sums instead, which ranks alike; fairseq takes the arithmetic
+    mean of the probabilities. (Ensembles in translation: Sutskever et al. 2014, arXiv:1409.3215.)
+
+    Args:
+        models: one or several, over the same target pieces V.
+        states, memories: of each model, as its own ``initial_state`` and ``encode`` give them.
+
+    Returns:
+        The log-probabilities [B, candidates] and ids [B, candidates], -inf for PAD and BOS and for what fills up a
+        vocabulary smaller than ``candidates``; and the new states.
+    """
+    steps = [model.step(tokens, state, memory) for model, state, memory in zip(models, states, memories, strict=True)]
+    first, *others = [ops.log_softmax(logits) for logits, _ in steps]
+    total = sum(others, first)  # [B, V], in the order of the mean
+    size = models[0].sizes[1]
+    impossible = np.isin(np.arange(size), (PAD, BOS))
+    total = ops.where(impossible, -float("inf"), total)
+    missing = max(0, candidates - size)
+    total = ops.pad(total, ((0, 0), (0, missing)), constant_values=-float("inf"))
+    best, ids = ops.top_k(total, candidates)
+    ids = ops.where(ids < size, ops.cast(ids, "int32"), PAD)
+    return best / len(models), ids, tuple(state for _, state in steps)
 
 
 def _cut(rows: Any, parts: int) -> list[Any]:

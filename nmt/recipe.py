@@ -354,7 +354,12 @@ def effective(recipe: Recipe) -> str:
 
 def changed_keys(old: Recipe, new: Recipe) -> list[str]:
     """``key: old → new`` for each setting in which two recipes differ."""
-    before, after = _flat(old.model_dump()), _flat(new.model_dump())
+    return differences(old.model_dump(), new.model_dump())
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """``key: old → new``, the key with its dots, for each value in which two nested dictionaries differ."""
+    before, after = _flat(old), _flat(new)
     keys = list(dict.fromkeys([*before, *after]))
     return [f"{key}: {before.get(key)} → {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
 

@@ -17,7 +17,7 @@
     evaluation.json      scores on the test text
     translations.tsv     its source, reference and translation
     evaluation-<name>.json, translations-<name>.tsv
-                         the same of other text
+                         the same of other text, or of an ensemble with this run as its first
 
 Every file but the logs is written beside its place and renamed into it, so that a file is whole or not there; what
 training goes on from is flushed to disk first.
@@ -40,7 +40,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -152,17 +152,10 @@ class Run:
             RunError: the disk is full or the directory cannot be written.
         """
         path = self.path(name)
-        beside = path.with_name(f".{path.name}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
+            with whole(path) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.rename(path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
             raise RunError(
                 f"cannot write {path} ({_megabytes(len(content))}): {error.strerror}. What was there before is "
                 f"untouched; {_way_out(error, path, len(content))}, and run the same command again"
@@ -176,24 +169,13 @@ class Run:
         path = self.path(name)
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the run for one process.
 
         Raises:
             RunError: another process holds it.
         """
-        with contextlib.ExitStack() as stack:
-            try:
-                self.directory.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(self.path("lock").open("w"))
-            except OSError as error:
-                raise RunError(f"cannot write into {self.directory}: {error.strerror}") from error
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"another process is training in {self.directory}; wait for it or stop it") from None
-            yield
+        return locked(self.directory, "training")
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:
@@ -328,13 +310,60 @@ class Run:
         Raises:
             RunError: there are none yet, or they are damaged.
         """
+        return _weights(self._best())
+
+    def weights_checksum(self) -> str:
+        """SHA-256, in hexadecimal, of the file of the weights that translate.
+
+        Raises:
+            RunError: there are none yet.
+        """
+        return _sha256(self._best())
+
+    def _best(self) -> Path:
         path = self.path("best.npz")
         if not path.is_file():
             raise RunError(
                 f"{self.directory} has no trained weights yet (best.npz); they are written at the first validation: "
                 "run the training first"
             )
-        return _weights(path)
+        return path
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes its name when all of it is on disk, or never does."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(directory: Path, doing: str) -> Iterator[None]:
+    """Hold ``directory``, which is made if need be, for one process that is ``doing`` something there.
+
+    Raises:
+        RunError: another process holds it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((directory / "lock").open("w"))
+        except OSError as error:
+            raise RunError(f"cannot write into {directory}: {error.strerror}") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another process is {doing} in {directory}; wait for it or stop it") from None
+        yield
 
 
 def version() -> str:

@@ -14,6 +14,7 @@ from nmt.corpus import without_control
 from nmt.engines import Engine
 from nmt.pieces import Pieces
 from nmt.recipe import Search
+from nmt.symbols import EOS
 
 logger = logging.getLogger("nmt")
 
@@ -26,6 +27,7 @@ class Translation(NamedTuple):
 
     text: str
     score: float  # log-probability, divided by the length penalty unless the beam is 1; 0 for a blank line
+    finished: bool = True  # whether the model ended it; otherwise it was cut off at its limit of length
 
 
 def translate(
@@ -50,8 +52,8 @@ def translate(
     for numbers in _batches(sources, filled, settings.batch_sentences):
         hypotheses = best([sources[number] for number in numbers], engine, settings)
         texts = target_pieces.decode_lines([ids for ids, _ in hypotheses])
-        for number, text, (_, score) in zip(numbers, texts, hypotheses, strict=True):
-            translations[number] = Translation(text, score)
+        for number, text, (ids, score) in zip(numbers, texts, hypotheses, strict=True):
+            translations[number] = Translation(text, score, EOS in ids)
         advance(len(numbers))
     return translations
 

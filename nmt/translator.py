@@ -1,28 +1,31 @@
-"""A trained run as a Python object that translates: what ``nmt.load`` returns."""
+"""A trained run, or several together, as a Python object that translates: what ``nmt.load`` returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from nmt import translation
-from nmt.experiment import load_model
+from nmt.experiment import load_models
 from nmt.run import Run
 from nmt.translation import Translation
 
 
 class Translator:
-    """Translates with the weights, the pieces and the search settings of a run.
+    """Translates with the weights, the pieces and the search settings of a run, or with an ensemble of runs.
+
+    An ensemble takes the mean of its models' log-probabilities for the next piece (``nmt.model.expand``), and search
+    and device as the first run says.
 
     Raises:
-        ValueError: the run has no weights yet, or its device is not there.
+        ValueError: a run has no weights yet, the runs are not of the same pieces, or the device is not there.
     """
 
-    def __init__(self, run: Run) -> None:
-        model = load_model(run)
+    def __init__(self, run: Run, *more: Run) -> None:
+        models = load_models([run, *more])
 
         from nmt.engines.keras_engine import KerasEngine
 
-        self._engine = KerasEngine(model)
+        self._engine = KerasEngine(*models)
         self._pieces = run.pieces()
         self._search = run.recipe.search
 
@@ -37,7 +40,7 @@ class Translator:
     def translate_scored(
         self, lines: Sequence[str], advance: Callable[[int], object] = lambda lines: None
     ) -> list[Translation]:
-        """As ``translate``, each with its ``text`` and its ``score``.
+        """As ``translate``, each with its ``text``, its ``score``, and whether it ``finished`` within its limit.
 
         The score is the log-probability (natural logarithm) of the translation, divided by its length penalty unless
         the beam is 1: 0 is certain, and 0 is given to a blank line. ``advance`` is told the number of

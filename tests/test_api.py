@@ -64,7 +64,7 @@ def test_scores_are_log_probabilities_and_text_is_the_same(translator):
 
 
 def test_settings_change_the_search(run, translator):
-    shortest = nmt.load(run.directory, ("search.max_length_factor=0.1", "search.max_length_extra=1"))
+    shortest = nmt.load(run.directory, settings=("search.max_length_factor=0.1", "search.max_length_extra=1"))
     assert max(len(line.split()) for line in shortest.translate(TEXT)) <= 1  # one piece each, at most
     assert max(len(line.split()) for line in translator.translate(TEXT)) > 1
 
@@ -80,9 +80,9 @@ def test_what_cannot_be_loaded_says_why(run, tmp_path):
     with pytest.raises(RunError, match=r"holds no recipe.yaml"):
         nmt.load(tmp_path)
     with pytest.raises(RunError, match=r"--set training.seed=2: of a trained run only search, evaluation and device"):
-        nmt.load(run.directory, ("training.seed=2",))
+        nmt.load(run.directory, settings=("training.seed=2",))
     with pytest.raises(ValueError, match=r"unknown key search.beam.*search.beam_size"):
-        nmt.load(run.directory, ("search.beam=2",))
+        nmt.load(run.directory, settings=("search.beam=2",))
     Run.open(tmp_path / "new", run.recipe).begin()
     with pytest.raises(RunError, match="has no trained weights yet"):
         nmt.load(tmp_path / "new")

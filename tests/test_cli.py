@@ -31,6 +31,7 @@ NMT = Path(sys.executable).with_name("nmt")
 # Keras's variables, read as numpy arrays, do not know numpy's newest argument yet.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
+EXPECTED = "expected the directory of a training, for example runs/demo"
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d \S")
 
 
@@ -284,7 +285,7 @@ def shouting(monkeypatch):
     chunks = []
 
     class Shouting:
-        def __init__(self, run):
+        def __init__(self, *runs):
             pass
 
         def translate_scored(self, lines, advance):
@@ -399,7 +400,15 @@ def test_files_that_cannot_be_read_or_written_are_refused_before_the_model_is_lo
     assert "out was not written: " in message
     assert "No such file or directory" in message
     assert "is a directory" in refused("translate", run, tmp_path / "text.en", "-o", tmp_path)
-    assert refused("translate", run, tmp_path) == f"{tmp_path} is a folder; expected a text file\n"
+    message = refused("translate", run, tmp_path)
+    assert message == f"{tmp_path} holds no recipe.yaml, so it is no run; {EXPECTED}\n"
+    # What was meant to be another run, or a file, cannot be known.
+    message = refused("translate", run, tmp_path / "typo")
+    assert message == f"{tmp_path}/typo does not exist; expected another run (a directory) or a text file\n"
+    message = refused("translate", tmp_path / "typo", tmp_path / "text.en")
+    assert message == f"{tmp_path}/typo is no directory; {EXPECTED}\n"
+    message = refused("translate", tmp_path / "text.en", run)
+    assert message == f"{tmp_path}/text.en is no directory; {EXPECTED}\n"
 
 
 def test_the_command_translates_as_the_python_object_does(folder, run, tmp_path):
@@ -410,7 +419,7 @@ def test_the_command_translates_as_the_python_object_does(folder, run, tmp_path)
     assert translated == [*nmt.load(run).translate(lines), ""]
     assert translated[3] == ""
     greedy = command("translate", run, "--beam", "1", "--length-penalty", "0", "--scores", input=text).stdout_bytes
-    scored = nmt.load(run, ("search.beam_size=1", "search.length_penalty=0")).translate_scored(lines)
+    scored = nmt.load(run, settings=("search.beam_size=1", "search.length_penalty=0")).translate_scored(lines)
     assert greedy.decode() == "".join(f"{found.score:.4f}\t{found.text}\n" for found in scored)
 
 
@@ -478,7 +487,7 @@ def test_a_new_recipe_goes_to_standard_output_and_its_reasons_to_standard_error(
 
 def test_without_a_command_help_is_printed():
     printed = command().stdout
-    names = ["new", "train", "evaluate", "translate", "score", "compare", "export", "recipe"]
+    names = ["new", "train", "evaluate", "translate", "synthesize", "score", "compare", "export", "recipe"]
     assert re.findall(r"^  ([a-z]+)  ", printed.partition("Commands:")[2], re.MULTILINE) == names
     assert printed == command("--help").stdout
     for name in names:

@@ -119,23 +119,25 @@ def test_jax_without_tensorflow():
 def compiled_gives_the_same(**settings):
     """A compiled step and tally equal the eager ones, and follow the weights when these change."""
     settings = {f"model__{name}": value for name, value in settings.items()}
-    translator = model.build(toy.settings(**settings).model, toy.V, toy.V)
+    translator, other = (model.build(toy.settings(**settings).model, toy.V, toy.V, seed=seed) for seed in (1, 2))
+    both = [translator, other]
     source = np.array([[4, 5, 6, EOS], [7, EOS, PAD, PAD]], "int32")
     target_in = np.array([[BOS, 8, 9], [BOS, 10, PAD]], "int32")
     target_out = np.array([[8, 9, EOS], [10, EOS, PAD]], "int32")
 
     def answers(tally, expand):
-        memory = translator.encode(source)
-        found = expand(target_in[:, 0], translator.initial_state(memory), memory)
+        memories = [each.encode(source) for each in both]
+        states = [each.initial_state(memory) for each, memory in zip(both, memories, strict=True)]
+        found = expand(target_in[:, 0], states, memories)
         return keras.tree.map_structure(np.asarray, (tally(source, target_in, target_out), found))
 
-    def expand(tokens, state, memory):
-        return translator.expand(tokens, state, memory, 4)
+    def expand(tokens, states, memories):
+        return model.expand(both, tokens, states, memories, 4)
 
-    programs = devices.compiled(translator, translator.tally), devices.compiled(translator, expand)
+    programs = devices.compiled([translator], translator.tally), devices.compiled(both, expand)
     losses = []
     for scale in (1.0, 3.0):
-        for variable in translator.trainable_variables:
+        for variable in [*translator.trainable_variables, *other.trainable_variables]:
             variable.assign(scale * variable.numpy())
         eager, compiled = answers(translator.tally, expand), answers(*programs)
         keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), eager, compiled)

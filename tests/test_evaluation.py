@@ -42,7 +42,7 @@ def test_loss_and_accuracy_are_those_of_the_sentences_one_by_one(engine, pieces,
     loss, right, count = 0.0, 0, 0
     for source, target in zip(pieces[0].encode_lines(TEXT.source), pieces[1].encode_lines(TEXT.target), strict=True):
         inputs = {"source": pad_source([source]), "target_in": np.array([[BOS, *target]], "int32")}
-        logits = np.asarray(engine.model(inputs), "float64")[0]
+        logits = np.asarray(engine.models[0](inputs), "float64")[0]
         wanted = [*target, EOS]
         log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         loss -= log_probabilities[np.arange(len(wanted)), wanted].sum()

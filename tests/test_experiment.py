@@ -11,7 +11,7 @@ import toy
 from nmt import corpus, evaluation, experiment, index, recipe
 from nmt.corpus import CorpusError
 from nmt.engines.keras_engine import KerasEngine
-from nmt.experiment import load_model, read_held_out, read_texts
+from nmt.experiment import load_model, read_text, read_texts
 from nmt.recipe import Files
 from nmt.run import Run, RunError, weights_by_name
 from nmt.translation import translate
@@ -229,7 +229,8 @@ def test_a_second_start_takes_the_text_from_the_index(begun, caplog):
         known.lengths, run.pieces(), (first.train.source, first.train.target), strict=True
     ):
         assert lengths.tolist() == list(map(len, pieces.encode_lines(lines)))
-    assert read_held_out(run, "test") == first.test
+    assert read_text(run, "test") == first.test
+    assert read_text(run, "train") == first.train
     assert reading == []
 
 

@@ -33,7 +33,7 @@ ROOMS = {
     "optimizer": "devices",
     "run": "recipe pieces",
     "engines": "search devices model",
-    "translation": "recipe corpus pieces batches search engines",
+    "translation": "symbols recipe corpus pieces batches search engines",
     "evaluation": "recipe corpus score pieces batches engines translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
@@ -42,7 +42,8 @@ ROOMS = {
     "forecast training",
     "draft": "recipe corpus pieces experiment",
     "translator": "recipe pieces search engines translation run experiment",
-    "cli": "recipe corpus score export run evaluation experiment draft translator",
+    "synthesis": "recipe corpus run experiment translator",
+    "cli": "recipe corpus score export run evaluation experiment draft translator synthesis",
 }
 
 # Keras is what these rooms are about; everywhere else a framework is imported where it is needed, inside a function, so
@@ -84,6 +85,7 @@ LIGHT = {
     "experiment",
     "draft",
     "translator",
+    "synthesis",
     "cli",
 }
 

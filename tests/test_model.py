@@ -17,7 +17,7 @@ from nmt import recipe
 from nmt.attention import BahdanauAttention
 from nmt.decoder import Decoder, ParallelFlow, RecurrentFlow
 from nmt.encoder import Encoder
-from nmt.model import TranslationModel, build
+from nmt.model import TranslationModel, build, expand
 from nmt.symbols import BOS, EOS, PAD, UNK
 
 V = 17
@@ -143,7 +143,7 @@ def test_expansion_gives_the_best_pieces_first_and_never_padding_or_begin(model)
     memory = model.encode(SOURCE)
     state = model.initial_state(memory)
     logits, stepped = model.step(TARGET_IN[:, 0], state, memory)
-    scores, ids, expanded = model.expand(TARGET_IN[:, 0], state, memory, candidates=V + 2)
+    scores, ids, (expanded,) = expand([model], TARGET_IN[:, 0], [state], [memory], candidates=V + 2)
 
     logits = np.array(logits, "float64")
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))

@@ -148,18 +148,18 @@ def test_text_in_a_fresh_process_translates_as_the_toolkit(case, both_pieces):
     raw = [line if isinstance(line, bytes) else line.encode() for line in lines]
     readable = [line.decode(errors="replace") for line in raw]
     expected = translation.translate(KerasEngine(model), both_pieces, readable, search)
-    assert len({text for text, _ in expected}) > 60  # the model does tell sentences apart
+    assert len({found.text for found in expected}) > 60  # the model does tell sentences apart
 
     coded = [line.hex() for line in raw]
     batches = [*batched(coded, 7), *batched(coded, 1), []]
     *answers, empty = call(directory, "text", batches, missing=("nmt", "sentencepiece"))
-    assert together(answers, "translation") == 2 * [text for text, _ in expected]
-    np.testing.assert_allclose(together(answers, "score"), 2 * [score for _, score in expected], rtol=0, atol=1e-4)
+    assert together(answers, "translation") == 2 * [found.text for found in expected]
+    np.testing.assert_allclose(together(answers, "score"), 2 * [found.score for found in expected], rtol=0, atol=1e-4)
     assert empty == {"translation": [], "score": []}
 
     blank = [number for number, line in enumerate(readable) if not both_pieces[0].encode(line)]
     assert len(blank) >= 3
-    assert {expected[number] for number in blank} == {("", 0.0)}
+    assert {expected[number] for number in blank} == {translation.Translation("", 0.0)}
 
 
 def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, both_pieces):

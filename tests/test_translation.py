@@ -108,6 +108,8 @@ def test_a_translation_may_be_so_many_times_as_long_as_its_source_and_some_more(
     for settings in (short, short.model_copy(update={"beam_size": 2})):
         ((said, _),) = best([ids], Echo(), settings)
         assert said == ids[:limit]
+        assert [answer.finished for answer in translate(Echo(), pieces, [line, ""], settings)] == [False, True]
+    assert translate(Echo(), pieces, [line], GREEDY)[0].finished
 
 
 # --- a line hears of no other ---
@@ -154,7 +156,7 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
     for source, (padded, score) in zip(sources, best(sources, engine, settings), strict=True):
         ids = [piece for piece in padded if piece != PAD]
         inputs = {"source": pad_source([source]), "target_in": np.array([[BOS, *ids[:-1]]], "int32")}
-        logits = np.asarray(engine.model(inputs), "float64")[0]
+        logits = np.asarray(engine.models[0](inputs), "float64")[0]
         log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         total = log_probabilities[np.arange(len(ids)), ids].sum()
         penalty = 1.0 if settings is GREEDY else ((5 + len(ids)) / 6) ** 0.6
@@ -166,9 +168,9 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
 def test_an_engine_follows_the_weights_of_its_model(engine, pieces):
     """As validation needs it, which asks the same engine before and after an update."""
     before = translate(engine, pieces, LINES, GREEDY)
-    kept = [variable.numpy() for variable in engine.model.trainable_variables]
-    keras.tree.map_structure(lambda variable: variable.assign(-variable.numpy()), engine.model.trainable_variables)
+    kept = [variable.numpy() for variable in engine.models[0].trainable_variables]
+    keras.tree.map_structure(lambda variable: variable.assign(-variable.numpy()), engine.models[0].trainable_variables)
     assert [answer.score for answer in translate(engine, pieces, LINES, GREEDY)] != [answer.score for answer in before]
-    for variable, value in zip(engine.model.trainable_variables, kept, strict=True):
+    for variable, value in zip(engine.models[0].trainable_variables, kept, strict=True):
         variable.assign(value)
     assert translate(engine, pieces, LINES, GREEDY) == before

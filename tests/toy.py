@@ -76,6 +76,27 @@ def settings(text: Path = Path("text"), **changes: object) -> Recipe:
     return recipe.parse(content, "the toy recipe")
 
 
+def write_run(directory: Path, text: Path, seed: int = 3, **changes: object):
+    """A run that can translate and be scored, and was never trained: pieces of the ``text``, random weights."""
+    from nmt import devices, experiment, model
+    from nmt.run import Run, weights_by_name
+
+    run = Run.open(directory, settings(text, **changes))
+    run.begin()
+    piece_settings = run.recipe.pieces.model_dump(exclude={"joint"})
+    train_pieces([*lines(60)[0], *lines(60)[1]], run.piece_paths()[0], **piece_settings)
+    run.pin_pieces()
+    texts = experiment.read_texts(run.recipe.data)
+    parts = {name: part for name, part in texts._asdict().items() if part is not None}
+    run.write_json("corpus.json", {name: {"pairs": len(p), "sha256": p.checksum()} for name, p in parts.items()})
+    devices.prepare(run.recipe.device)
+    size = run.pieces()[0].size
+    variables = model.build(run.recipe.model, size, size).trainable_variables
+    random = np.random.default_rng(seed)
+    run.save_best(weights_by_name(variables, [random.normal(size=each.shape) * 1.5 for each in variables]))
+    return run
+
+
 def plan(seed: int = 1, batch_tokens: int = 60, count: int = 60) -> BatchPlan:
     """Random pieces, 1 to 9 of them, and the same backwards without every third: about five batches an epoch."""
     random = np.random.default_rng(5)

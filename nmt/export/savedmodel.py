@@ -20,7 +20,7 @@ from keras import ops
 
 from nmt import recipe
 from nmt.corpus import CONTROL
-from nmt.model import TranslationModel
+from nmt.model import TranslationModel, expand
 from nmt.pieces import Pieces
 from nmt.search import beam_in_graph, repeat_rows
 from nmt.symbols import EOS, PAD
@@ -172,8 +172,8 @@ def _translate(model: TranslationModel, settings: recipe.Search, source: Any) ->
     memory = repeat_rows(ops, model.encode(source), settings.beam_size)
     found = beam_in_graph(
         ops,
-        lambda tokens, state: model.expand(tokens, state, memory, candidates),
-        model.initial_state(memory),
+        lambda tokens, states: expand([model], tokens, states, [memory], candidates),
+        (model.initial_state(memory),),
         settings.beam_size,
         limits,
         settings.length_penalty if settings.beam_size > 1 else 0.0,  # 0: greedy search
