@@ -15,18 +15,20 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from nmt import batches, catalogue, corpus, devices, evaluation, forecast, index, machines, pieces, score
+from nmt import batches, catalogue, corpus, devices, evaluation, fine_tuning, forecast, index, machines, pieces, score
 from nmt.corpus import Corpus, CorpusError
+from nmt.engines import Engine
 from nmt.evaluation import TestResult
 from nmt.recipe import Data, Files, Recipe
 from nmt.run import Run, RunError, assign_weights
-from nmt.score import Comparison
+from nmt.score import Comparison, Score
 
 if TYPE_CHECKING:
+    from nmt.engines.keras_engine import KerasEngine
     from nmt.model import TranslationModel
     from nmt.training import Progress
 
@@ -36,6 +38,7 @@ logger = logging.getLogger("nmt")
 _HOLD_OUT_SEED = 1
 
 _INDEX = "index.npz"
+_FINE_TUNING = "fine_tuning.json"
 
 
 class Texts(NamedTuple):
@@ -95,6 +98,7 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
         ValueError: text, recipe, device or directory cannot be used; the message says what to do.
     """
     run = Run.open(directory, recipe)  # first: a changed recipe is refused at once
+    start = fine_tuning.start(run)
     origin = _origin(recipe.data)
     known = index.load(run.path(_INDEX), origin)
     texts = read_texts(recipe.data, known)
@@ -119,7 +123,11 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
             logger.warning("%s", devices.inexact(recipe.device.backend, os.environ))
         if together and machines.number():
             _copy_first(run)
+        if start:
+            start.copy_pieces(run)
         source_pieces, target_pieces = _train_pieces(run, texts.train)
+        if start:
+            fine_tuning.warn_of_unknown((source_pieces, target_pieces), texts.train)
         if together and not machines.number():
             _copy_first(run)
         plan = _plan(
@@ -157,6 +165,10 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
             translator.streams = devices.streams(recipe.device)
             logger.info("%d weights, %d batches an epoch", translator.count_params(), len(plan.epoch(0)))
             engine = KerasEngine(translator)
+            if start:
+                assign_weights(translator.trainable_variables, start.weights, start.run.path("best.npz"))
+                logger.info("training begins with the weights of %s", start.run.path("best.npz"))
+                _score_before(run, start, texts, engine)
 
             def validate() -> evaluation.Validation:
                 if together and machines.number():
@@ -175,6 +187,8 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                 return found
 
             progress = training.train(run, translator, plan, validate, parts)
+            if recipe.training.init_from is not None and progress.finished:
+                _score_after(run, engine)
             if together:
                 machines.leave()
             return run, progress
@@ -292,10 +306,12 @@ def evaluate(runs: Sequence[Run], text: Corpus, name: str = "test") -> TestResul
 
     from nmt.engines.keras_engine import KerasEngine
 
+    return _evaluate(runs, KerasEngine(*models), text, name)
+
+
+def _evaluate(runs: Sequence[Run], engine: Engine, text: Corpus, name: str) -> TestResult:
     run, recipe = runs[0], runs[0].recipe
-    result = evaluation.test(
-        KerasEngine(*models), run.pieces(), text, recipe.search, recipe.evaluation, recipe.data.tokenized
-    )
+    result = evaluation.test(engine, run.pieces(), text, recipe.search, recipe.evaluation, recipe.data.tokenized)
     ending = "" if name == "test" else f"-{name}"
     ensemble = {}
     if len(runs) > 1:
@@ -326,7 +342,12 @@ def compare(runs: Sequence[Run]) -> list[Comparison]:
         RunError: a run has none yet, or they are of different texts or scored by different rules.
         ValueError: fewer than two runs.
     """
-    kept = [_read_translations(run) for run in runs]
+    for run in runs:
+        if not run.path("translations.tsv").is_file():
+            raise RunError(
+                f"{run.directory} has not translated its test text yet; first run: nmt evaluate {run.directory}"
+            )
+    kept = [_read_translations(run.path("translations.tsv")) for run in runs]
     first, text = runs[0], kept[0][0]
     rules = (first.recipe.data.tokenized, first.recipe.evaluation.lowercase)
     for run, (other, _) in zip(runs, kept, strict=True):
@@ -341,22 +362,91 @@ def compare(runs: Sequence[Run]) -> list[Comparison]:
                 f"{first.directory} and {run.directory} are scored by different rules (data.tokenized, "
                 f"evaluation.lowercase): {rules} and {found}"
             )
+    systems = {str(run.directory): translations for run, (_, translations) in zip(runs, kept, strict=True)}
+    return _compare(first.recipe, text, systems)
+
+
+def _compare(recipe: Recipe, text: Corpus, systems: dict[str, list[str]]) -> list[Comparison]:
     return score.compare(
         text.target,
-        {str(run.directory): translations for run, (_, translations) in zip(runs, kept, strict=True)},
-        tokenize=evaluation.tokenizer(first.recipe.data.tokenized),
-        lowercase=first.recipe.evaluation.lowercase,
-        bootstrap=first.recipe.evaluation.bootstrap,
+        systems,
+        tokenize=evaluation.tokenizer(recipe.data.tokenized),
+        lowercase=recipe.evaluation.lowercase,
+        bootstrap=recipe.evaluation.bootstrap,
     )
 
 
-def _read_translations(run: Run) -> tuple[Corpus, list[str]]:
-    """The test text of ``run`` and its translations, as ``evaluate`` kept them."""
-    path = run.path("translations.tsv")
-    if not path.is_file():
-        raise RunError(f"{run.directory} has not translated its test text yet; first run: nmt evaluate {run.directory}")
+def _read_translations(path: Path) -> tuple[Corpus, list[str]]:
+    """A text and its translations, as ``evaluate`` kept them in the file at ``path``.
+
+    Raises:
+        CorpusError: it is missing or broken.
+    """
     rows = [line.split("\t", 2) for line in corpus.read_lines(path)]
+    if any(len(row) != 3 for row in rows):
+        raise CorpusError(f"{path}: expected three columns in every row, source, reference and translation")
     return Corpus([row[0] for row in rows], [row[1] for row in rows]), [row[2] for row in rows]
+
+
+def _score_before(run: Run, start: fine_tuning.Start, texts: Texts, engine: Engine) -> None:
+    """Score the weights that ``run`` begins with on the old run's test text and on its own, and keep that.
+
+    Where a recipe has no test text, its development text stands for it.
+    """
+    part: Literal["development", "test"] = "test" if texts.test else "development"
+    domains = {"new": (f"{run.directory.resolve().name} {part}", texts.test or texts.development)}
+    part = "development" if start.run.recipe.data.test is None else "test"
+    try:
+        old = f"{start.run.directory.resolve().name} {part}", read_text(start.run, part)
+    except (CorpusError, RunError) as error:
+        logger.warning("what becomes of the old domain will not be known: %s", error)
+    else:
+        if old[1].checksum() == domains["new"][1].checksum():
+            logger.info("old and new domain have one and the same %s text", part)
+            domains.clear()
+        domains = {"old": old, **domains}
+    found: dict[str, dict[str, Any]] = {}
+    for domain, (name, text) in domains.items():
+        scores = _evaluate([run], engine, text, f"{domain}-before").scores
+        found[domain] = {"text": name, **_fingerprint(text), "before": [asdict(one) for one in scores]}
+    # Before the first checkpoint: wherever there is one, this file tells of the weights that it came from.
+    run.write_json(
+        _FINE_TUNING,
+        {"init_from": str(start.run.directory.resolve()), "sha256": start.checksum, "domains": found},
+    )
+    told = (f"{name} domain ({one['text']}) BLEU {one['before'][0]['value']:.1f}" for name, one in found.items())
+    logger.info("before: %s", ", ".join(told))
+
+
+def _score_after(run: Run, engine: KerasEngine) -> None:
+    """Score the best weights on the texts of ``_score_before``, keep that, and tell what has changed.
+
+    The texts are read from the translations of then: their files may be gone by now.
+    """
+    record = run.read_json(_FINE_TUNING)
+    if record is None:
+        logger.warning("%s is gone: what was before fine-tuning is not known", run.path(_FINE_TUNING))
+        return
+    changes = []
+    for domain, found in record["domains"].items():
+        if "after" not in found:
+            try:
+                text, before = _read_translations(run.path(f"translations-{domain}-before.tsv"))
+            except CorpusError as error:
+                logger.warning("what became of the %s domain is not known: %s", domain, error)
+                continue
+            assign_weights(engine.models[0].trainable_variables, run.load_best(), run.path("best.npz"))
+            after = _evaluate([run], engine, text, f"{domain}-after")
+            _, row = _compare(run.recipe, text, {"before": before, "after": after.translations})
+            found["after"] = [asdict(one) for one in after.scores]
+            found["p_values"] = [row.bleu_p_value, row.chrf_p_value]
+            run.write_json(_FINE_TUNING, record)
+        scores = {when: [Score(**one) for one in found[when]] for when in ("before", "after")}
+        changes.append(fine_tuning.Change(domain, found["text"], **scores, p_values=found["p_values"]))
+    if changes:
+        logger.info("before and after fine-tuning:\n%s", fine_tuning.table(changes))
+    for change in changes:
+        logger.info("%s", change)
 
 
 def _read(data: Data, files: Files) -> Corpus:

@@ -178,6 +178,9 @@ class Plateau(Section):
 class Training(Section):
     """One optimisation, counted in updates."""
 
+    init_from: str | None = None
+    """directory of a finished run whose weights this training begins with (fine-tuning); its pieces come along, so
+    languages, pieces and model must be as there. none = random weights"""
     seed: CountOrZero = 1
     """of initial weights, dropout and the order of batches"""
     updates: Count = 10000
@@ -306,6 +309,12 @@ class Recipe(Section):
                 f"accumulate across replicas); received {self.training.gradient_accumulation}; use "
                 "gradient_accumulation: 1 and more batch_tokens, or device.backend: jax with strategy: multi_machine"
             )
+        if self.device.strategy == "multi_machine" and self.training.init_from is not None:
+            raise ValueError(
+                "training.init_from does not work with device.strategy: multi_machine (the other machines cannot be "
+                f"expected to have the old run); received {self.training.init_from}; fine-tune with strategy: single "
+                "or mirrored"
+            )
         if self.search.beam_size * 2 > self.pieces.size:
             raise ValueError(
                 f"search.beam_size must be at most half of pieces.size; received {self.search.beam_size} and "
@@ -354,14 +363,15 @@ def effective(recipe: Recipe) -> str:
 
 def changed_keys(old: Recipe, new: Recipe) -> list[str]:
     """``key: old → new`` for each setting in which two recipes differ."""
-    return differences(old.model_dump(), new.model_dump())
+    found = differences(old.model_dump(), new.model_dump())
+    return [f"{key}: {before} → {after}" for key, (before, after) in found.items()]
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """``key: old → new``, the key with its dots, for each value in which two nested dictionaries differ."""
+def differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The keys in which two nested dictionaries differ, with their dots, each with both values."""
     before, after = _flat(old), _flat(new)
-    keys = list(dict.fromkeys([*before, *after]))
-    return [f"{key}: {before.get(key)} → {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+    keys = dict.fromkeys([*before, *after])
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
 def reference(recipe: Recipe | None = None) -> str:

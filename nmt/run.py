@@ -18,6 +18,7 @@
     translations.tsv     its source, reference and translation
     evaluation-<name>.json, translations-<name>.tsv
                          the same of other text, or of an ensemble with this run as its first
+    fine_tuning.json     whose weights it began with, and what the old and the new domain scored before and after
 
 Every file but the logs is written beside its place and renamed into it, so that a file is whole or not there; what
 training goes on from is flushed to disk first.
@@ -113,7 +114,7 @@ class Run:
         """
         run = cls(directory, recipe)
         if run.path("recipe.yaml").is_file():
-            changed = recipes.changed_keys(_read_recipe(run.directory), recipe) if run._checkpoints() else []
+            changed = recipes.changed_keys(_read_recipe(run.directory), recipe) if run.has_checkpoints() else []
             changed = [key for key in changed if not key.startswith(_WHEREABOUTS)]
             if changed:
                 raise RunError(
@@ -130,13 +131,16 @@ class Run:
 
         So a recipe may be mended until something has been learnt by it. Call it while holding the lock.
         """
-        if self._checkpoints():
+        if self.has_checkpoints():
             return
         recipe = recipes.effective(self.recipe).encode()
         if self.path("recipe.yaml").is_file() and self.path("recipe.yaml").read_bytes() != recipe:
             self.path("forecast.json").unlink(missing_ok=True)  # of another model, or another size of batch
-        for left in ("corpus.json", "pieces.json", "pieces.model", "source.model", "target.model"):
+        learnt = ("pieces.json", "pieces.model", "source.model", "target.model")
+        for left in ("corpus.json", "fine_tuning.json", *learnt):
             self.path(left).unlink(missing_ok=True)
+        for weights in self._validated():
+            weights.unlink()
         self.write("recipe.yaml", recipe)
 
     # Files
@@ -279,6 +283,10 @@ class Run:
                 "restore one from a backup, or remove the directory to start anew"
             )
         return None
+
+    def has_checkpoints(self) -> bool:
+        """Whether something has been learnt that training goes on from."""
+        return bool(self._checkpoints())
 
     def _checkpoints(self) -> list[Path]:
         return sorted(self.path("checkpoints").glob("[0-9]*.npz"))

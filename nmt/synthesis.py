@@ -178,7 +178,7 @@ def _begun(directory: Path, wanted: dict[str, Any]) -> dict[str, Any]:
             if changed := recipes.differences(before, now):
                 raise SynthesisError(
                     f"{directory} was made, or begun, otherwise; what differs:\n  "
-                    + "\n  ".join(changed)
+                    + "\n  ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
                     + f"\nUndo the change, or choose another directory, or remove {directory}"
                 )
             return known

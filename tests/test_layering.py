@@ -38,8 +38,9 @@ ROOMS = {
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
     "export": "symbols recipe corpus pieces search model",
+    "fine_tuning": "symbols recipe corpus score pieces run",
     "experiment": "recipe corpus catalogue index score pieces batches model machines devices run engines evaluation "
-    "forecast training",
+    "fine_tuning forecast training",
     "draft": "recipe corpus pieces experiment",
     "translator": "recipe pieces search engines translation run experiment",
     "synthesis": "recipe corpus run experiment translator",
@@ -82,6 +83,7 @@ LIGHT = {
     "run",
     "translation",
     "evaluation",
+    "fine_tuning",
     "experiment",
     "draft",
     "translator",
