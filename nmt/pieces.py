@@ -14,7 +14,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import overload
@@ -23,6 +23,7 @@ import numpy as np
 import sentencepiece
 from tqdm import tqdm
 
+from nmt.lattice import Sampler
 from nmt.symbols import BOS, EOS, PAD, SPECIAL_PIECES, UNK, check_symbols
 
 logger = logging.getLogger("nmt")
@@ -40,9 +41,8 @@ LARGEST_TEXT = 40_000_000
 # Lines: few enough that their ids are no load, many enough that every core has work.
 _COUNTED_AT_ONCE = 10_000
 
-# Draws of one segmentation that is to leave the symbols of its line whole. At alpha .1 two symbols, spelt of characters
-# that are pieces too, were split in 1.5 % of all draws; at .01 in 60 %.
-_DRAWS = 100
+# What tells the seeds of segmentations from other draws of the same numbers.
+_SAMPLING = 1
 
 # No piece that `encode` makes holds a line break, but a model is free to say the bytes 0x0A and 0x0D.
 LINE_BREAKS = {ord("\n"): " ", ord("\r"): " "}
@@ -104,19 +104,6 @@ class Pieces:
         """The number of pieces V, special symbols included: ids are 0 to V - 1."""
         return self._processor.get_piece_size()
 
-    @cached_property
-    def _symbols(self) -> dict[int, bytes]:
-        """The pieces that are never split.
-
-        SentencePiece does not tell which they are. They have no probability: beside learnt pieces, whose score is its
-        logarithm, and bytes they alone have the score 0.
-        """
-        return {
-            piece: self._processor.id_to_piece(piece).encode()
-            for piece in range(len(SPECIAL_PIECES), self.size)
-            if self._processor.get_score(piece) == 0 and not self._processor.is_byte(piece)
-        }
-
     def encode(self, line: str) -> list[int]:
         """The ids of one line, without BOS and EOS; none for a blank line."""
         return self._processor.encode(_utf8(line))
@@ -124,33 +111,6 @@ class Pieces:
     def encode_lines(self, lines: Iterable[str]) -> list[list[int]]:
         """``encode`` of every line, on all cores."""
         return self._processor.encode([_utf8(line) for line in lines])
-
-    def sample_lines(self, lines: Iterable[str], alpha: float, seeds: Iterable[int]) -> list[list[int]]:
-        """A segmentation of each line, drawn from all that it has: x of line X with probability ∝ P(x)^alpha.
-
-        Kudo 2018 (arXiv:1804.10959), section 3.3 with l = ∞: forward filtering and backward sampling over the lattice.
-        P(x) is the product of the probabilities of its pieces (equation 1). Symbols are whole in all of them.
-
-        Args:
-            alpha: over 0; the smaller, the more alike are all segmentations.
-            seeds: of each line, 0 to 2^32 - 2; a line's segmentation depends on its own alone, in whichever thread.
-        """
-        return [self._sample(_utf8(line), alpha, int(seed)) for line, seed in zip(lines, seeds, strict=True)]
-
-    def _sample(self, line: bytes, alpha: float, seed: int) -> list[int]:
-        sentencepiece.set_random_generator_seed(seed)  # the generator of this thread
-        ids: list[int] = self._processor.sample_encode_as_ids(line, -1, alpha)
-        if not any(symbol in line for symbol in self._symbols.values()):
-            return ids
-        # SentencePiece favours symbols by a bonus, of which a small alpha leaves little. To draw again until they are
-        # whole is to draw from the segmentations in which they are.
-        plain: list[int] = self._processor.encode(line)
-        whole = [piece for piece in plain if piece in self._symbols]
-        for _ in range(_DRAWS):
-            if [piece for piece in ids if piece in self._symbols] == whole:
-                return ids
-            ids = self._processor.sample_encode_as_ids(line, -1, alpha)
-        return plain
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids up to the first EOS, always a single line; PAD and BOS are silent, UNK reads " ⁇ "."""
@@ -160,6 +120,13 @@ class Pieces:
         """``decode`` of every row, on all cores."""
         texts = self._processor.decode([_until_eos(row) for row in rows])
         return [text.translate(LINE_BREAKS) for text in texts]
+
+    def sampler(self, alpha: float) -> Sampler:
+        """What draws segmentations of encoded text: of learnt pieces alone; bytes, symbols and <unk> stay."""
+        # SentencePiece does not tell which pieces are symbols. They have no probability: their score is 0, like that of
+        # bytes and special pieces, where that of a learnt piece is its logarithm.
+        scores = [self._processor.get_score(piece) or None for piece in range(self.size)]
+        return Sampler(self.text_of(range(self.size)), scores, alpha)
 
     def text_of(self, ids: Sequence[int]) -> list[str]:
         """The pieces themselves, one an id, special symbols too: ``["<s>", "▁the", "▁cat", "</s>"]``."""
@@ -196,19 +163,20 @@ class Encoded(Sequence[list[int]]):
 
 
 class Sampled:
-    """Lines that are segmented anew in every epoch, for training (``Pieces.sample_lines``).
+    """Lines that are segmented anew in every epoch, for training: subword regularization (``nmt.lattice``).
 
     The segmentation of line i in an epoch is a function of seed, epoch and i, whoever asks for it and when.
 
     Args:
         plain: the lines, and how they are segmented otherwise.
-        alpha: as for ``Pieces.sample_lines``.
+        alpha: over 0; a segmentation has a probability ∝ P^alpha.
         seed: numbers from 0.
         longest: pieces; a segmentation of more gives way to the plain one.
     """
 
     def __init__(self, plain: Encoded, alpha: float, seed: tuple[int, ...], longest: int) -> None:
-        self.plain, self.alpha, self.seed, self.longest = plain, alpha, seed, longest
+        self.plain, self.seed, self.longest = plain, seed, longest
+        self.sampler = plain.pieces.sampler(alpha)
 
     def __len__(self) -> int:
         return len(self.plain)
@@ -219,13 +187,12 @@ class Sampled:
 
 
 class Drawn:
-    """The segmentations of one epoch, made when they are asked for: only lengths and seeds are held, 8 bytes a line."""
+    """The segmentations of one epoch, made when they are asked for; lengths and seeds are held, 12 bytes a line."""
 
     def __init__(self, sampled: Sampled, epoch: int) -> None:
         self._sampled = sampled
-        # 2^32 - 1 is SentencePiece's word for no seed.
-        random = np.random.default_rng([*sampled.seed, epoch])
-        self._seeds = random.integers(2**32 - 1, size=len(sampled), dtype="uint32")
+        random = np.random.default_rng([*sampled.seed, epoch, _SAMPLING])
+        self._seeds = random.integers(2**63, size=len(sampled))
         self.lengths = _count(sampled.plain.lines, lambda block, first: self._rows(block, self._seeds[first:]))
 
     def __len__(self) -> int:
@@ -236,9 +203,12 @@ class Drawn:
         return self._rows([self._sampled.plain.lines[number] for number in numbers], self._seeds[numbers])
 
     def _rows(self, lines: list[str], seeds: np.ndarray) -> list[list[int]]:
-        pieces, longest = self._sampled.plain.pieces, self._sampled.longest
-        rows = pieces.sample_lines(lines, self._sampled.alpha, seeds[: len(lines)])
-        return [row if len(row) <= longest else pieces.encode(line) for line, row in zip(lines, rows, strict=True)]
+        sampled = self._sampled
+        rows = []
+        for plain, seed in zip(sampled.plain.pieces.encode_lines(lines), seeds[: len(lines)].tolist(), strict=True):
+            row = sampled.sampler.sample(plain, seed)
+            rows.append(row if len(row) <= sampled.longest else plain)
+        return rows
 
 
 @lru_cache(maxsize=4)  # both sides, where one epoch ends and the next begins

@@ -79,7 +79,7 @@ def test_more_text_gets_a_larger_model_and_less_dropout(files, monkeypatch):
 
     def many(data):
         text = Corpus(["a b c d e f"] * 150_000, ["g h i j k l"] * 150_000)
-        return experiment.Texts(text, text, text)
+        return experiment.Texts(text, text, text, {})
 
     monkeypatch.setattr(draft.experiment, "read_texts", many)
     monkeypatch.setattr(draft, "_target_pieces", lambda text, settings: 8 * len(text))
