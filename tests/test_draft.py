@@ -48,7 +48,7 @@ def test_a_draft_is_a_recipe_that_reads_back(files, tmp_path):
     assert (data.train.source, data.train.target) == tuple(names)
     assert (data.development, data.test) == (10, 10)  # a twentieth each
     texts = experiment.read_texts(data)
-    assert list(map(len, texts)) == [180, 10, 10]
+    assert {name: len(part) for name, part in texts.parts().items()} == {"train": 180, "development": 10, "test": 10}
 
 
 def test_every_setting_is_written_with_its_meaning(files):
