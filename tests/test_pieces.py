@@ -437,6 +437,13 @@ def test_symbols_are_one_piece_at_the_start_of_a_line_and_anywhere(tagged):
     assert tagged.decode(tagged.encode("<BT> the cat #2")) == "<BT> the cat #2"
 
 
+def test_the_tokenizer_of_the_export_knows_symbols(tagged):
+    tensorflow_text = pytest.importorskip("tensorflow_text")
+    lines = ["<BT> the cat runs", "the<BT>#2cat", "#2"]
+    found = tensorflow_text.SentencepieceTokenizer(model=tagged.serialized).tokenize(lines).to_list()
+    assert found == tagged.encode_lines(lines)
+
+
 @pytest.mark.parametrize("alpha", [0.01, 0.1])
 def test_symbols_are_never_split_by_chance_either(tagged, alpha):
     sampler, plain = tagged.sampler(alpha), tagged.encode("<BT> the cat<BT> runs #2")
