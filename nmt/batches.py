@@ -1,8 +1,9 @@
 """The batch plan: which sentences make batch number i, as a pure function of seed, epoch and index.
 
 Nothing is remembered between batches, so a batch can be printed by its number, training resumes at the very next one,
-and any number of readers may ask for the same batch. The plan needs the lengths of all sentences; the sentences
-themselves only when they stand in a batch. Shape letters: N pairs, B batch, S source length, T target length.
+and any number of readers may ask for the same batch. The plan of an epoch needs the lengths that all sentences have in
+it; the sentences themselves only when they stand in a batch. Shape letters: N pairs, B batch, S source length, T target
+length.
 """
 
 from __future__ import annotations
@@ -22,10 +23,16 @@ Ids = Sequence[int]
 
 _LOCATING = threading.Lock()
 
+# What tells the draw of the pairs of a share from other draws of the same seed.
+_WALK = 3
+
 
 @runtime_checkable
 class Lazy(Protocol):
     """Sentences whose pieces are made when they are asked for, many at once; only their lengths are known before."""
+
+    def __len__(self) -> int:
+        """N."""
 
     @property
     def lengths(self) -> np.ndarray:
@@ -33,6 +40,27 @@ class Lazy(Protocol):
 
     def take(self, numbers: np.ndarray) -> Sequence[Ids]:
         """The pieces of these sentences."""
+
+
+@runtime_checkable
+class Varying(Protocol):
+    """Sentences that have other pieces in every epoch."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def epoch(self, number: int) -> Lazy:
+        """The sentences as they are in an epoch, counted from 0: a pure function of its number."""
+
+
+Sentences = Sequence[Ids] | Lazy | Varying
+
+
+class Share(NamedTuple):
+    """Pairs that stand together in the training text, and how much they count in it."""
+
+    pairs: int
+    weight: float  # times that an epoch reads each of them; of its fraction, how many of the pairs it reads once more
 
 
 class Batch(NamedTuple):
@@ -73,36 +101,52 @@ class BatchPlan:
 
     An epoch sorts the pairs by target length, then by source length in steps of two, then by chance; cuts them where
     the budget is full; and shuffles the batches. So padding is a few per cent, and the batches of two epochs differ.
+    It reads every pair once, or as ``shares``, which follow one another in the text, say.
 
     With ``lengths`` (for a backend that compiles a program for every shape, about 5 s each on JAX) all batches come
     in at most that many shapes [B, L]: both sides are padded to the next of these lengths, and a batch short of rows
     repeats its first source with nothing to predict (a row of padding alone would break cuDNN).
     """
 
-    source: Sequence[Ids]  # pieces of each source sentence, without special ids
-    target: Sequence[Ids]
+    source: Sentences  # pieces of each source sentence, without special ids
+    target: Sentences
     batch_tokens: int
     seed: int
     lengths: tuple[int, ...] = ()
+    shares: tuple[Share, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.source) != len(self.target):
             raise ValueError(f"a plan needs pairs; got {len(self.source)} sources and {len(self.target)} targets")
         if not len(self.source):
             raise ValueError("a plan needs at least one pair; got none")
-        longest = int(max(self.source_lengths.max(), self.target_lengths.max()))
-        if self.lengths and max(self.lengths) < longest:
-            raise ValueError(f"lengths must reach {longest}, the longest sentence with its end; got {self.lengths}")
+        if self.shares and sum(share.pairs for share in self.shares) != len(self.source):
+            raise ValueError(f"the shares of a plan must be of its {len(self.source)} pairs; got {self.shares}")
+        self.source_lengths(0)
 
-    @cached_property
-    def source_lengths(self) -> np.ndarray:
-        """[N] pieces of each source, the end of sentence included."""
-        return lengths_of(self.source) + 1
+    def source_lengths(self, epoch: int) -> np.ndarray:
+        """[N] pieces of each source in an epoch, the end of sentence included."""
+        return _lengths(self, epoch if self._is_varying else 0)[0]
 
-    @cached_property
-    def target_lengths(self) -> np.ndarray:
-        """[N] pieces of each target, the end of sentence included."""
-        return lengths_of(self.target) + 1
+    def target_lengths(self, epoch: int) -> np.ndarray:
+        """[N] pieces of each target in an epoch, the end of sentence included."""
+        return _lengths(self, epoch if self._is_varying else 0)[1]
+
+    def pairs(self, epoch: int) -> np.ndarray:
+        """The numbers of the pairs that an epoch reads, in no order; int32 or int64 [M].
+
+        For the fraction of a weight, successive epochs walk through the pairs in an order by chance: all are read
+        before any is read again.
+        """
+        chosen = []
+        first = 0
+        for number, (size, weight) in enumerate(self.shares or (Share(len(self.source), 1.0),)):
+            chosen.append(np.tile(np.arange(size), int(weight)) + first)
+            if part := weight % 1 * size:  # pairs, on average
+                order = np.random.default_rng([self.seed, number, _WALK]).permutation(size)
+                chosen.append(order[np.arange(int(epoch * part), int((epoch + 1) * part)) % size] + first)
+            first += size
+        return np.concatenate(chosen).astype("int32" if first < 2**31 else "int64")
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """The pair numbers of every batch of an epoch, in order."""
@@ -111,7 +155,7 @@ class BatchPlan:
     def batch(self, position: Position) -> Batch:
         """The batch that stands at ``position``."""
         pairs = self.epoch(position.epoch)[position.number]
-        sources, targets = _take(self.source, pairs), _take(self.target, pairs)
+        sources, targets = (_take(in_epoch(side, position.epoch), pairs) for side in (self.source, self.target))
         if not self.lengths:
             return pad(sources, targets)
         longest = max(max(map(len, sources)), max(map(len, targets))) + 1
@@ -128,7 +172,15 @@ class BatchPlan:
 
     def target_tokens(self, position: Position) -> int:
         """The target pieces to predict in a batch, ends of sentences included."""
-        return int(self.target_lengths[self.epoch(position.epoch)[position.number]].sum())
+        return int(self.target_lengths(position.epoch)[self.epoch(position.epoch)[position.number]].sum())
+
+    def starts(self, number: int) -> list[int]:
+        """The numbers of the first batches of all epochs up to that of batch ``number``."""
+        return self._first[: self.locate(number).epoch + 1]
+
+    def remember(self, starts: list[int]) -> None:
+        """Take over what ``starts`` gave; ``locate`` need not cut those epochs into batches to count them."""
+        self._first[: len(starts)] = starts
 
     @cached_property
     def _first(self) -> list[int]:
@@ -136,31 +188,35 @@ class BatchPlan:
         return [0]
 
     @cached_property
-    def _widths(self) -> np.ndarray:
-        """[N] what each pair is sorted and padded by: its target's length, or the next of the fixed lengths."""
-        if not self.lengths:
-            return self.target_lengths
-        bounds = np.array(self.lengths, "int32")
-        return bounds[np.searchsorted(bounds, np.maximum(self.source_lengths, self.target_lengths))]
-
-    @cached_property
-    def _ranks(self) -> np.ndarray:
-        """[N] the place of each pair in the order of an epoch, the same for pairs among which chance decides."""
-        widths = self._widths.astype("int64")
-        if not self.lengths:
-            half = self.source_lengths // 2
-            widths = widths * (int(half.max()) + 1) + half
-        return np.unique(widths, return_inverse=True)[1].astype("int32")
+    def _is_varying(self) -> bool:
+        return isinstance(self.source, Varying) or isinstance(self.target, Varying)
 
 
 @lru_cache(maxsize=3)  # two of training, where one ends and the next begins, and that of the development text
+def _lengths(plan: BatchPlan, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    source, target = (lengths_of(in_epoch(side, epoch)) + 1 for side in (plan.source, plan.target))
+    longest = int(max(source.max(), target.max()))
+    if plan.lengths and max(plan.lengths) < longest:
+        raise ValueError(f"lengths must reach {longest}, the longest sentence with its end; got {plan.lengths}")
+    return source, target
+
+
+@lru_cache(maxsize=3)
 def _epoch(plan: BatchPlan, epoch: int) -> list[np.ndarray]:
     random = np.random.default_rng([plan.seed, epoch])
-    key = random.permutation(len(plan.source))
-    key += plan._ranks * np.int64(len(key))  # by rank, then by chance; no two are equal
-    order = key.argsort().astype("int32" if len(key) < 2**31 else "int64")
-    del key
-    width, source = plan._widths, plan.source_lengths
+    # What a pair is sorted and padded by: its target's length, or the next of the fixed lengths.
+    source, width = plan.source_lengths(epoch), plan.target_lengths(epoch)
+    pairs = plan.pairs(epoch)
+    key = random.permutation(len(pairs))
+    if plan.lengths:
+        bounds = np.array(plan.lengths, "int32")
+        width = bounds[np.searchsorted(bounds, np.maximum(source, width))]
+        rank = width
+    else:
+        rank = width * np.int64(source.max() // 2 + 1) + source // 2
+    key += rank[pairs] * np.int64(len(key))  # by rank, then by chance; no two are equal
+    order = pairs[key.argsort()]
+    del key, rank, pairs
     batches = []
     start = 0
     while start < len(order):
@@ -180,14 +236,19 @@ def _epoch(plan: BatchPlan, epoch: int) -> list[np.ndarray]:
     return [batches[index] for index in random.permutation(len(batches))]
 
 
-def lengths_of(sentences: Sequence[Ids]) -> np.ndarray:
+def lengths_of(sentences: Sequence[Ids] | Lazy) -> np.ndarray:
     """int32 [N]: the pieces of each sentence."""
     if isinstance(sentences, Lazy):
         return sentences.lengths
     return np.fromiter(map(len, sentences), "int32", len(sentences))
 
 
-def _take(sentences: Sequence[Ids], numbers: np.ndarray) -> Sequence[Ids]:
+def in_epoch(sentences: Sentences, number: int) -> Sequence[Ids] | Lazy:
+    """The sentences as they are in an epoch."""
+    return sentences.epoch(number) if isinstance(sentences, Varying) else sentences
+
+
+def _take(sentences: Sequence[Ids] | Lazy, numbers: np.ndarray) -> Sequence[Ids]:
     return sentences.take(numbers) if isinstance(sentences, Lazy) else [sentences[number] for number in numbers]
 
 
@@ -206,9 +267,12 @@ def pad_source(sources: Sequence[Ids], rows: int | None = None, length: int | No
     return _rectangle([[*source, EOS] for source in sources], rows or len(sources), length)
 
 
-def fitted_lengths(source: Sequence[Ids], target: Sequence[Ids], shapes: int = 8) -> tuple[int, ...]:
-    """At most ``shapes`` lengths to pad to, cut where the pairs are: equal shares of all pieces between them."""
-    longest = np.sort(np.maximum(lengths_of(source), lengths_of(target))) + 1
+def fitted_lengths(source: Sentences, target: Sentences, shapes: int = 8) -> tuple[int, ...]:
+    """At most ``shapes`` lengths to pad to, cut where the pairs are: equal shares of all pieces between them.
+
+    Of sentences that vary from epoch to epoch they fit the first one.
+    """
+    longest = np.sort(np.maximum(*(lengths_of(in_epoch(side, 0)) for side in (source, target)))) + 1
     shares = np.searchsorted(np.cumsum(longest) / longest.sum(), np.arange(1, shapes) / shapes)
     return tuple(sorted({int(longest[share]) for share in shares} | {int(longest[-1])}))
 

@@ -186,6 +186,31 @@ class Lines(Sequence[str]):
         return without_control(text) if self.is_cleaned else text
 
 
+class Joined(Sequence[str]):
+    """Texts that follow one another, as one; none of them is read."""
+
+    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
+        self.texts = texts
+        self.ends = np.cumsum([len(text) for text in texts])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        return self.texts[number][index - int(self.ends[number])]  # counted from the end of that text
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self.texts)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Aligned lines: ``target[i]`` translates ``source[i]``; ``notes`` counts what was changed or dropped."""
@@ -486,6 +511,17 @@ def hold_out(corpus: Corpus, development: int, test: int, seed: int) -> tuple[Co
         corpus.pick(sorted(chosen[:development]), Counter()),
         corpus.pick(sorted(chosen[development:]), Counter()),
     )
+
+
+def drop_related(corpus: Corpus, held_out: Sequence[Corpus]) -> Corpus:
+    """The pairs that share no sentence, on either side, with a held-out pair. Notes ``related`` (pairs dropped)."""
+    kept = np.ones(len(corpus), bool)
+    for side in ("source", "target"):
+        lines = getattr(corpus, side)
+        known = np.array([_key(line) for part in held_out for line in getattr(part, side)], "uint64")
+        keys = np.fromiter(map(_key, _watched(lines, "looking for held-out text", len(lines))), "uint64", len(lines))
+        kept &= ~np.isin(keys, known)
+    return corpus.pick(np.flatnonzero(kept), corpus.notes + Counter(related=len(corpus) - int(kept.sum())))
 
 
 def _components(corpus: Corpus) -> np.ndarray:

@@ -23,7 +23,7 @@ from nmt import batches, catalogue, corpus, devices, evaluation, fine_tuning, fo
 from nmt.corpus import Corpus, CorpusError
 from nmt.engines import Engine
 from nmt.evaluation import TestResult
-from nmt.recipe import Data, Files, Recipe
+from nmt.recipe import Data, Files, MixedFiles, Recipe
 from nmt.run import Run, RunError, assign_weights
 from nmt.score import Comparison, Score
 
@@ -47,6 +47,12 @@ class Texts(NamedTuple):
     train: Corpus
     development: Corpus
     test: Corpus | None
+    mixes: dict[str, Corpus]  # further texts to train on, by their names
+
+    def parts(self) -> dict[str, Corpus]:
+        """Every text by its name."""
+        parts = {"train": self.train, "development": self.development} | self.mixes
+        return parts if self.test is None else parts | {"test": self.test}
 
 
 def read_texts(data: Data, known: index.Index | None = None) -> Texts:
@@ -60,26 +66,38 @@ def read_texts(data: Data, known: index.Index | None = None) -> Texts:
     parts = known.parts if known else _split(data)
     train, development, test = parts["train"], parts.get("development"), parts.get("test")
     if isinstance(data.development, Files):
-        development = _read(data, data.development)
+        development = _read(data.corpus, data.development)
     if isinstance(data.test, Files):
-        test = _read(data, data.test)
+        test = _read(data.corpus, data.test)
     elif data.test is None:
         test = None
-    for note in corpus.describe(train.notes):
-        logger.warning("training text: %s", note)
+    mixes = {name: parts[name] for name in _mixes(data)}
+    for name, text in {"training": train, **mixes}.items():
+        for note in corpus.describe(text.notes):
+            logger.warning("%s text: %s", name, note)
     if not train or not development:
         raise CorpusError(f"nothing is left: {len(train)} pairs to train on, {len(development or [])} to develop on")
-    return Texts(train, development, test)
+    for name, mix in mixes.items():
+        if not mix:
+            raise CorpusError(f"nothing is left of the {name} text, of data.mix: 0 pairs to train on; leave it out")
+    return Texts(train, development, test, mixes)
 
 
 def _split(data: Data) -> dict[str, Corpus]:
-    """The training text, and what is held out of it, by name."""
-    train = corpus.drop_empty(_read(data, data.train))
+    """The training text, what is held out of it, and the texts mixed in, by name."""
+    train = corpus.drop_empty(_read(data.corpus, data.train))
+    mixes = {name: corpus.drop_empty(_read(files.corpus, files)) for name, files in _mixes(data).items()}
     development, test = _held_out(data)
     if not development + test:
-        return {"train": train}
+        return {"train": train, **mixes}
     train, *held_out = corpus.hold_out(train, development, test, seed=_HOLD_OUT_SEED)
-    return {"train": train, "development": held_out[0], "test": held_out[1]}
+    mixes = {name: corpus.drop_related(mix, held_out) for name, mix in mixes.items()}
+    return {"train": train, "development": held_out[0], "test": held_out[1], **mixes}
+
+
+def _mixes(data: Data) -> dict[str, MixedFiles]:
+    """The files of the texts mixed in, by name."""
+    return {f"mix {number}": files for number, files in enumerate(data.mix, 1)}
 
 
 def _held_out(data: Data) -> tuple[int, int]:
@@ -102,7 +120,7 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
     origin = _origin(recipe.data)
     known = index.load(run.path(_INDEX), origin)
     texts = read_texts(recipe.data, known)
-    logger.info("%d pairs to train on, %d to develop on", len(texts.train), len(texts.development))
+    logger.info("%s pairs to train on, %d to develop on", _amount(recipe.data, texts), len(texts.development))
     # Before the directory: a recipe that cannot run here leaves none.
     device = devices.prepare(recipe.device, training=True, process=process)
     with contextlib.ExitStack() as stack:
@@ -125,21 +143,14 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
             _copy_first(run)
         if start:
             start.copy_pieces(run)
-        source_pieces, target_pieces = _train_pieces(run, texts.train)
+        source_pieces, target_pieces = _train_pieces(run, texts)
         if start:
             fine_tuning.warn_of_unknown((source_pieces, target_pieces), texts.train)
         if together and not machines.number():
             _copy_first(run)
-        plan = _plan(
-            run,
-            texts.train,
-            source_pieces,
-            target_pieces,
-            _batch_tokens(run),
-            recipe.data.max_length,
-            _lengths(run, texts, (source_pieces, target_pieces), known, origin),
-        )
-        target_pieces_in_all = int(plan.target_lengths.sum())
+        piece_models = source_pieces, target_pieces
+        plan = _training_plan(run, texts, piece_models, _lengths(run, texts, piece_models, known, origin))
+        target_pieces_in_all = int(plan.target_lengths(0)[plan.pairs(0)].sum())
         if recipe.training.batch_tokens != "auto" and target_pieces_in_all < plan.batch_tokens:
             raise CorpusError(
                 f"the training text is smaller than a batch: {target_pieces_in_all:,} target pieces for "
@@ -196,8 +207,9 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
 
 def _common(recipe: Recipe, texts: Texts) -> dict[str, str]:
     """What processes that train together must agree in; where their files lie is their own matter."""
-    content = recipe.model_dump(exclude={"data": {"corpus", "train", "development", "test"}})
-    fingerprints = {f"{name} text": _fingerprint(text) for name, text in texts._asdict().items() if text is not None}
+    content = recipe.model_dump(exclude={"data": {"corpus", "train", "development", "test", "mix"}})
+    content["weights"] = [files.weight for files in recipe.data.mix]
+    fingerprints = {f"{name} text": _fingerprint(text) for name, text in texts.parts().items()}
     versions = {name: importlib.metadata.version(name) for name in ("keras", "jax", "numpy")}
     common = {"recipe": content, **fingerprints, "versions": versions}
     return {name: json.dumps(value, sort_keys=True) for name, value in common.items()}
@@ -278,7 +290,7 @@ def read_text(run: Run, part: Literal["train", "development", "test"]) -> Corpus
     if setting is None:
         raise CorpusError(f"the recipe of {run.directory} has no {part} text (data.{part}); name two files to score")
     if isinstance(setting, Files) and part != "train":  # of which nothing is held out
-        text = _read(data, setting)
+        text = _read(data.corpus, setting)
     else:
         text = getattr(read_texts(data, index.load(run.path(_INDEX), _origin(data))), part)
     known = (run.read_json("corpus.json") or {}).get(part)
@@ -449,24 +461,32 @@ def _score_after(run: Run, engine: KerasEngine) -> None:
         logger.info("%s", change)
 
 
-def _read(data: Data, files: Files) -> Corpus:
-    paths = _paths(data, files)
+def _read(known: str | None, files: Files) -> Corpus:
+    """The text of ``files``, which may be of a known corpus."""
+    paths = _paths(known, files)
     return corpus.clean(corpus.read_tsv(*paths) if files.tsv is not None else corpus.read_parallel(*paths))
 
 
-def _paths(data: Data, files: Files) -> tuple[Path, ...]:
+def _paths(known: str | None, files: Files) -> tuple[Path, ...]:
     """Source and target, or the one table."""
     names = [files.tsv] if files.tsv is not None else [str(files.source), str(files.target)]
-    return tuple(catalogue.locate(data.corpus, name) if data.corpus else Path(name) for name in names)
+    return tuple(catalogue.locate(known, name) if known else Path(name) for name in names)
 
 
 def _origin(data: Data) -> index.Origin:
-    return index.origin(_paths(data, data.train), _held_out(data))
+    mixes = {name: _paths(files.corpus, files) for name, files in _mixes(data).items()}
+    return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes)
+
+
+def _amount(data: Data, texts: Texts) -> str:
+    """How many pairs there are, as "29,000", and of texts mixed in, how much they count: "29,000 + 145,000 x 0.5"."""
+    mixes = zip(texts.mixes.values(), data.mix, strict=True)
+    return " + ".join([f"{len(texts.train):,}", *(f"{len(mix):,} x {files.weight:g}" for mix, files in mixes)])
 
 
 def _check_corpus(run: Run, texts: Texts) -> None:
     """Refuse to go on with another text than the run was begun with."""
-    found = {name: _fingerprint(text) for name, text in texts._asdict().items() if text is not None}
+    found = {name: _fingerprint(text) for name, text in texts.parts().items()}
     known = run.read_json("corpus.json")
     if known is None:
         run.write_json("corpus.json", found)
@@ -483,20 +503,23 @@ def _fingerprint(text: Corpus) -> dict[str, int | str]:
     return {"pairs": len(text), "sha256": text.checksum()}
 
 
-def _train_pieces(run: Run, text: Corpus) -> tuple[pieces.Pieces, pieces.Pieces]:
+def _train_pieces(run: Run, texts: Texts) -> tuple[pieces.Pieces, pieces.Pieces]:
     settings = run.recipe.pieces
-    source, target = run.piece_paths()
-    sides = {source: [text.source, text.target]} if source == target else {source: [text.source], target: [text.target]}
-    for path, texts in sides.items():
+    learnt_from: dict[Path, list[Sequence[str]]] = {path: [] for path in run.piece_paths()}  # one, or one a side
+    for text in (texts.train, *texts.mixes.values()):
+        for path, lines in zip(run.piece_paths(), (text.source, text.target), strict=True):
+            learnt_from[path].append(lines)
+    for path, sides in learnt_from.items():
         if not path.is_file():
-            sentences = corpus.sample(texts, pieces.LARGEST_TEXT)
-            logger.info("training pieces on %d of %d sentences", len(sentences), sum(map(len, texts)))
+            sentences = corpus.sample(sides, pieces.LARGEST_TEXT)
+            logger.info("training pieces on %d of %d sentences", len(sentences), sum(map(len, sides)))
             pieces.train(
                 sentences,
                 path,
                 size=settings.size,
                 character_coverage=settings.character_coverage,
                 byte_fallback=settings.byte_fallback,
+                symbols=settings.symbols,
             )
     if run.read_json("pieces.json") is None:
         run.pin_pieces()
@@ -518,46 +541,74 @@ def _lengths(
     known: index.Index | None,
     origin: index.Origin,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The number of pieces of each source and target to train on: from the index, or counted, and then kept there."""
+    """The number of pieces of each source and target to train on: from the index, or counted, and then kept there.
+
+    Those of the training text first, then those of each text mixed in.
+    """
     checksums = run.read_json("pieces.json")
     if known and known.pieces == checksums:
         logger.info("%s says where the training text is, and how long", run.path(_INDEX))
         return known.lengths
-    logger.info("counting the pieces of %d pairs", len(texts.train))
+    to_learn = [texts.train, *texts.mixes.values()]
+    logger.info("counting the pieces of %d pairs", sum(map(len, to_learn)))
     source, target = (
-        pieces.Encoded(model, lines).lengths
-        for model, lines in zip(piece_models, (texts.train.source, texts.train.target), strict=True)
+        np.concatenate([pieces.Encoded(model, lines).lengths for lines in side])
+        for model, side in zip(
+            piece_models, ([text.source for text in to_learn], [text.target for text in to_learn]), strict=True
+        )
     )
     fingerprints = run.read_json("corpus.json")
     parts = {
         name: replace(part, known_checksum=fingerprints[name]["sha256"])
-        for name, part in texts._asdict().items()
-        if name == "train" or isinstance(getattr(run.recipe.data, name), int)
+        for name, part in texts.parts().items()
+        if not isinstance(getattr(run.recipe.data, name, None), Files) or name == "train"
     }
     run.write(_INDEX, index.Index(parts, checksums, (source, target)).packed(origin))
     logger.info("%s will spare reading the training text again", run.path(_INDEX))
     return source, target
 
 
-def _plan(
+def _training_plan(
     run: Run,
-    text: Corpus,
-    source_pieces: pieces.Pieces,
-    target_pieces: pieces.Pieces,
-    batch_tokens: int,
-    max_length: int | None = None,
-    lengths: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    texts: Texts,
+    piece_models: tuple[pieces.Pieces, pieces.Pieces],
+    lengths: tuple[np.ndarray, np.ndarray],
 ) -> batches.BatchPlan:
-    source = pieces.Encoded(source_pieces, text.source, lengths[0])
-    target = pieces.Encoded(target_pieces, text.target, lengths[1])
-    if max_length is not None:
-        kept = np.flatnonzero((source.lengths <= max_length) & (target.lengths <= max_length))
-        if len(kept) < len(text):
-            logger.warning("training text: %d pairs over %d pieces are left out", len(text) - len(kept), max_length)
-            text = text.pick(kept, text.notes)
-            source = pieces.Encoded(source_pieces, text.source, source.lengths[kept])
-            target = pieces.Encoded(target_pieces, text.target, target.lengths[kept])
-    if not len(source):
-        raise CorpusError(f"no pair has at most data.max_length: {max_length} pieces on both sides; raise it")
+    """The plan of all text to learn from: of the pairs that are not too long, segmented as the recipe says."""
+    data, seed = run.recipe.data, run.recipe.training.seed
+    parts = {"training": texts.train, **texts.mixes}
+    short = (lengths[0] <= data.max_length) & (lengths[1] <= data.max_length)
+    kept = []
+    for (name, text), mine in zip(
+        parts.items(), np.split(short, np.cumsum([*map(len, parts.values())])[:-1]), strict=True
+    ):
+        if not mine.all():
+            left_out = len(mine) - int(mine.sum())
+            logger.warning("%s text: %d pairs over %d pieces are left out", name, left_out, data.max_length)
+            text = text.pick(np.flatnonzero(mine), text.notes)
+        kept.append(text)
+    if not kept[0]:
+        raise CorpusError(f"no pair has at most data.max_length: {data.max_length} pieces on both sides; raise it")
+
+    def side(number: int, lines: list[Sequence[str]], alpha: float) -> batches.Sentences:
+        plain = pieces.Encoded(piece_models[number], corpus.Joined(lines), lengths[number][short])
+        return pieces.Sampled(plain, alpha, (seed, number), data.max_length) if alpha else plain
+
+    alpha = run.recipe.pieces.sampling
+    source = side(0, [text.source for text in kept], alpha.source)
+    target = side(1, [text.target for text in kept], alpha.target)
+    shapes = batches.fitted_lengths(source, target) if run.recipe.device.backend == "jax" else ()
+    if shapes and (alpha.source or alpha.target):
+        shapes = tuple(sorted({*shapes, data.max_length + 1}))  # a later epoch may have longer ones than the first
+    weights = [1.0, *(files.weight for files in data.mix)]
+    shares = tuple(batches.Share(len(text), weight) for text, weight in zip(kept, weights, strict=True))
+    return batches.BatchPlan(source, target, _batch_tokens(run), seed, shapes, shares)
+
+
+def _plan(
+    run: Run, text: Corpus, source_pieces: pieces.Pieces, target_pieces: pieces.Pieces, batch_tokens: int
+) -> batches.BatchPlan:
+    """The plan of the development text."""
+    source, target = pieces.Encoded(source_pieces, text.source), pieces.Encoded(target_pieces, text.target)
     shapes = batches.fitted_lengths(source, target) if run.recipe.device.backend == "jax" else ()
     return batches.BatchPlan(source, target, batch_tokens, run.recipe.training.seed, shapes)

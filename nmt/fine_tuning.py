@@ -34,7 +34,7 @@ logger = logging.getLogger("nmt")
 # What the taken weights depend on: languages and the form of the text, the learnt pieces, the shapes of the layers.
 _MUST_AGREE = {
     "data": {"source_language", "target_language", "tokenized"},
-    "pieces": {"size", "joint", "byte_fallback", "character_coverage"},
+    "pieces": {"size", "joint", "byte_fallback", "character_coverage", "symbols"},
     "model": set(Model.model_fields) - {"dropout"},
 }
 

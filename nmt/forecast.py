@@ -82,14 +82,14 @@ class Trial:
         piece = max(least, (self.memory[1] - self.memory[0]) / max(1, large - small))  # bytes
         token = piece * large / TRIED[1]
         fitting = TRIED[1] + (SHARE * free - self.memory[1]) / token
-        useful = int(self.plan.target_lengths.sum()) // BATCHES_AN_EPOCH
+        useful = int(self.plan.target_lengths(0)[self.plan.pairs(0)].sum()) // BATCHES_AN_EPOCH
         return max(16, int(min(fitting, useful, LARGEST)))
 
     def forecast(self, plan: BatchPlan, weights: int, updates: int, batches_an_update: int, free: int) -> Forecast:
         """Of ``updates`` on the batches of ``plan``, which is that of the trial or, after ``auto``, a larger one."""
         seconds_a_piece = statistics.median(self.seconds[-TIMED_STEPS:]) / self.steps[-1].target_in.size
         batches = plan.epoch(0)
-        pieces = sum(len(pairs) * int(plan.target_lengths[pairs].max()) for pairs in batches) / len(batches)
+        pieces = sum(len(pairs) * int(plan.target_lengths(0)[pairs].max()) for pairs in batches) / len(batches)
         of_largest = max(batch.source.size + batch.target_in.size for batch in self.steps)
         largest_now = _padded(plan, max(batches, key=lambda pairs: _padded(plan, pairs)))
         return Forecast(
@@ -116,5 +116,5 @@ def typical(plan: BatchPlan) -> Batch:
 
 
 def _padded(plan: BatchPlan, pairs: np.ndarray) -> int:
-    """Pieces of a batch of ``pairs``, padding included."""
-    return len(pairs) * int(plan.source_lengths[pairs].max() + plan.target_lengths[pairs].max())
+    """Pieces of a batch of ``pairs`` of the first epoch, padding included."""
+    return len(pairs) * int(plan.source_lengths(0)[pairs].max() + plan.target_lengths(0)[pairs].max())

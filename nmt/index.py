@@ -13,6 +13,7 @@ import logging
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,27 +32,38 @@ class Origin(NamedTuple):
 
     paths: tuple[Path, ...]  # the source's and the target's file, or the one file of both
     about: dict[str, Any]  # all that the index depends on, for JSON
+    mixes: dict[str, tuple[Path, ...]]  # the files of each text mixed in, by its name
 
 
-def origin(paths: tuple[Path, ...], held_out: tuple[int, int]) -> Origin:
-    """The files as they are now, and how many pairs are held out of them for development and for test.
+def origin(
+    paths: tuple[Path, ...], held_out: tuple[int, int], mixes: dict[str, tuple[Path, ...]] | None = None
+) -> Origin:
+    """The files as they are now, and how many pairs are held out of ``paths`` for development and for test.
 
     Take it before the text is read: a file that changes meanwhile must not pass for the one that was read.
 
     Raises:
         CorpusError: a file is missing or cannot be read.
     """
+    mixes = mixes or {}
     return Origin(
-        paths, {"version": VERSION, "files": [file_checksum(path) for path in paths], "held_out": list(held_out)}
+        paths,
+        {
+            "version": VERSION,
+            "files": [file_checksum(path) for path in paths],
+            "held_out": list(held_out),
+            "mixes": {name: [file_checksum(path) for path in files] for name, files in mixes.items()},
+        },
+        mixes,
     )
 
 
 class Index(NamedTuple):
     """Where the pairs of a training text stand, and how many pieces they have."""
 
-    parts: dict[str, Corpus]  # "train" and what is held out of the same files; their sides are ``Lines``
+    parts: dict[str, Corpus]  # "train", what is held out of its files, and texts mixed in; their sides are ``Lines``
     pieces: dict[str, str]  # checksums of the piece models
-    lengths: tuple[np.ndarray, np.ndarray]  # pieces of each source and target of "train"; int32 [N]
+    lengths: tuple[np.ndarray, np.ndarray]  # pieces of each source and target of "train" and texts mixed in; int32 [N]
 
     def packed(self, origin: Origin) -> bytes:
         """The content of the file."""
@@ -83,22 +95,25 @@ def load(path: Path, origin: Origin) -> Index | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            about = json.loads(archive["about"].tobytes())
-            if None in about["files"] or any(about.get(key) != value for key, value in origin.about.items()):
+            about = {"mixes": {}} | json.loads(archive["about"].tobytes())  # once there were none
+            if None in chain(about["files"], *about["mixes"].values()) or any(
+                about.get(key) != value for key, value in origin.about.items()
+            ):
                 return None
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         logger.warning("%s is damaged (%s); the training text is read anew", path, error)
         return None
-    files = [TextFile(path) for path in origin.paths]
+    files = {
+        name: [TextFile(path) for path in paths] for name, paths in {"train": origin.paths, **origin.mixes}.items()
+    }
 
-    def lines(name: str, side: str, file: TextFile) -> Sequence[str]:
+    def lines(name: str, side: str, place: int) -> Sequence[str]:
+        file = files.get(name, files["train"])[place]  # what is held out stands there too
         return Lines(file, arrays[f"{name}_{side}_starts"], arrays[f"{name}_{side}_sizes"], cleaned=True)
 
     parts = {
-        name: Corpus(
-            lines(name, "source", files[0]), lines(name, "target", files[-1]), Counter(about["notes"][name]), checksum
-        )
+        name: Corpus(lines(name, "source", 0), lines(name, "target", -1), Counter(about["notes"][name]), checksum)
         for name, checksum in about["checksums"].items()
     }
     return Index(parts, about["pieces"], (arrays["source_lengths"], arrays["target_lengths"]))

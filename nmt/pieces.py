@@ -1,4 +1,4 @@
-"""Subword pieces: train, load, encode, decode (SentencePiece unigram).
+"""Subword pieces: train, load, encode, sample, decode (SentencePiece unigram).
 
 Kudo, "Subword Regularization", arXiv:1804.10959; Kudo and Richardson, "SentencePiece", arXiv:1808.06226.
 
@@ -13,7 +13,8 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import overload
@@ -22,7 +23,8 @@ import numpy as np
 import sentencepiece
 from tqdm import tqdm
 
-from nmt.symbols import BOS, EOS, PAD, SPECIAL_PIECES, UNK
+from nmt.lattice import Sampler
+from nmt.symbols import BOS, EOS, PAD, SPECIAL_PIECES, UNK, check_symbols
 
 logger = logging.getLogger("nmt")
 
@@ -38,6 +40,9 @@ LARGEST_TEXT = 40_000_000
 
 # Lines: few enough that their ids are no load, many enough that every core has work.
 _COUNTED_AT_ONCE = 10_000
+
+# What tells the seeds of segmentations from other draws of the same numbers.
+_SAMPLING = 1
 
 # No piece that `encode` makes holds a line break, but a model is free to say the bytes 0x0A and 0x0D.
 LINE_BREAKS = {ord("\n"): " ", ord("\r"): " "}
@@ -116,6 +121,13 @@ class Pieces:
         texts = self._processor.decode([_until_eos(row) for row in rows])
         return [text.translate(LINE_BREAKS) for text in texts]
 
+    def sampler(self, alpha: float) -> Sampler:
+        """What draws segmentations of encoded text: of learnt pieces alone; bytes, symbols and <unk> stay."""
+        # SentencePiece does not tell which pieces are symbols. They have no probability: their score is 0, like that of
+        # bytes and special pieces, where that of a learnt piece is its logarithm.
+        scores = [self._processor.get_score(piece) or None for piece in range(self.size)]
+        return Sampler(self.text_of(range(self.size)), scores, alpha)
+
     def text_of(self, ids: Sequence[int]) -> list[str]:
         """The pieces themselves, one an id, special symbols too: ``["<s>", "▁the", "▁cat", "</s>"]``."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
@@ -130,11 +142,11 @@ class Encoded(Sequence[list[int]]):
     """
 
     def __init__(self, pieces: Pieces, lines: Sequence[str], lengths: np.ndarray | None = None) -> None:
-        self._pieces, self._lines = pieces, lines
-        self.lengths = _count(pieces, lines) if lengths is None else lengths
+        self.pieces, self.lines = pieces, lines
+        self.lengths = _count(lines, lambda block, _: pieces.encode_lines(block)) if lengths is None else lengths
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self.lines)
 
     @overload
     def __getitem__(self, index: int) -> list[int]: ...
@@ -142,42 +154,107 @@ class Encoded(Sequence[list[int]]):
     def __getitem__(self, index: slice) -> list[list[int]]: ...
     def __getitem__(self, index: int | slice) -> list[int] | list[list[int]]:
         if isinstance(index, slice):
-            return self._pieces.encode_lines(self._lines[index])
-        return self._pieces.encode(self._lines[index])
+            return self.pieces.encode_lines(self.lines[index])
+        return self.pieces.encode(self.lines[index])
 
     def take(self, numbers: Iterable[int]) -> list[list[int]]:
         """The ids of the lines of these numbers, on all cores."""
-        return self._pieces.encode_lines(self._lines[number] for number in numbers)
+        return self.pieces.encode_lines(self.lines[number] for number in numbers)
 
 
-def _count(pieces: Pieces, lines: Sequence[str]) -> np.ndarray:
+class Sampled:
+    """Lines that are segmented anew in every epoch, for training: subword regularization (``nmt.lattice``).
+
+    The segmentation of line i in an epoch is a function of seed, epoch and i, whoever asks for it and when.
+
+    Args:
+        plain: the lines, and how they are segmented otherwise.
+        alpha: over 0; a segmentation has a probability ∝ P^alpha.
+        seed: numbers from 0.
+        longest: pieces; a segmentation of more gives way to the plain one.
+    """
+
+    def __init__(self, plain: Encoded, alpha: float, seed: tuple[int, ...], longest: int) -> None:
+        self.plain, self.seed, self.longest = plain, seed, longest
+        self.sampler = plain.pieces.sampler(alpha)
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    def epoch(self, number: int) -> "Drawn":
+        """The lines as they are segmented in an epoch, counted from 0."""
+        return _drawn(self, number)
+
+
+class Drawn:
+    """The segmentations of one epoch, made when they are asked for; lengths and seeds are held, 12 bytes a line."""
+
+    def __init__(self, sampled: Sampled, epoch: int) -> None:
+        self._sampled = sampled
+        random = np.random.default_rng([*sampled.seed, epoch, _SAMPLING])
+        self._seeds = random.integers(2**63, size=len(sampled))
+        self.lengths = _count(sampled.plain.lines, lambda block, first: self._rows(block, self._seeds[first:]))
+
+    def __len__(self) -> int:
+        return len(self._sampled)
+
+    def take(self, numbers: np.ndarray) -> list[list[int]]:
+        """The ids of the lines of these numbers."""
+        return self._rows([self._sampled.plain.lines[number] for number in numbers], self._seeds[numbers])
+
+    def _rows(self, lines: list[str], seeds: np.ndarray) -> list[list[int]]:
+        sampled = self._sampled
+        rows = []
+        for plain, seed in zip(sampled.plain.pieces.encode_lines(lines), seeds[: len(lines)].tolist(), strict=True):
+            row = sampled.sampler.sample(plain, seed)
+            rows.append(row if len(row) <= sampled.longest else plain)
+        return rows
+
+
+@lru_cache(maxsize=4)  # both sides, where one epoch ends and the next begins
+def _drawn(sampled: Sampled, epoch: int) -> Drawn:
+    return Drawn(sampled, epoch)
+
+
+def _count(lines: Sequence[str], encode: Callable[[list[str], int], list[list[int]]]) -> np.ndarray:
+    """int32 [N]: the pieces of each line, of which ``encode`` segments a block, from the number of its first line."""
     lengths = np.empty(len(lines), "int32")
     reading = iter(lines)
     # No bar for what takes less than two seconds.
     with tqdm(total=len(lines), desc="counting pieces", unit="line", leave=False, disable=None, delay=2) as bar:
         for first in range(0, len(lines), _COUNTED_AT_ONCE):
-            rows = pieces.encode_lines(islice(reading, _COUNTED_AT_ONCE))
+            rows = encode(list(islice(reading, _COUNTED_AT_ONCE)), first)
             lengths[first : first + len(rows)] = list(map(len, rows))
             bar.update(len(rows))
     return lengths
 
 
-def train(sentences: Iterable[str], path: Path, *, size: int, character_coverage: float, byte_fallback: bool) -> Pieces:
+def train(
+    sentences: Iterable[str],
+    path: Path,
+    *,
+    size: int,
+    character_coverage: float,
+    byte_fallback: bool,
+    symbols: Sequence[str] = (),
+) -> Pieces:
     """``learn`` pieces and write them to ``path``, with the list of pieces and log-probabilities beside it.
 
     Where the text gives fewer pieces than ``size``, a warning tells both numbers.
 
     Args:
-        sentences, size, character_coverage, byte_fallback: as for ``learn``.
+        sentences, size, character_coverage, byte_fallback, symbols: as for ``learn``.
         path: the ``.model`` file to write; the readable ``.vocab`` goes beside it.
 
     Raises:
-        PiecesError: as ``learn``, or another ending of ``path``.
+        ValueError: as ``learn``; PiecesError for another ending of ``path``.
         OSError: the disk is full or the folder cannot be written; its ``filename`` is the file that is not there.
     """
     if path.suffix != ".model":
         raise PiecesError(f"{path}: a piece model's name ends in .model, as in {path.with_suffix('.model').name}")
-    pieces = learn(sentences, size=size, character_coverage=character_coverage, byte_fallback=byte_fallback)
+    pieces = learn(
+        sentences, size=size, character_coverage=character_coverage, byte_fallback=byte_fallback, symbols=symbols
+    )
     if pieces.size < size:
         logger.warning(
             "%s: this text gives %d pieces, not the %d asked for; %d are used.",
@@ -192,7 +269,14 @@ def train(sentences: Iterable[str], path: Path, *, size: int, character_coverage
     return pieces
 
 
-def learn(sentences: Iterable[str], *, size: int, character_coverage: float, byte_fallback: bool) -> Pieces:
+def learn(
+    sentences: Iterable[str],
+    *,
+    size: int,
+    character_coverage: float,
+    byte_fallback: bool,
+    symbols: Sequence[str] = (),
+) -> Pieces:
     """Unigram pieces of ``sentences``, in memory alone.
 
     Nothing is drawn at random and the number of threads is fixed: the same text gives the same bytes. The text is held
@@ -205,10 +289,13 @@ def learn(sentences: Iterable[str], *, size: int, character_coverage: float, byt
             taken.
         character_coverage: the share of all characters that get a piece of their own, .98 to 1.
         byte_fallback: spells other characters as UTF-8 bytes (256 pieces), so that nothing is unknown.
+        symbols: words such as "<BT>" that are a piece each and never split, wherever they stand.
 
     Raises:
         PiecesError: no text, or a ``size`` too small for the text's characters.
+        ValueError: a symbol that cannot be one (``nmt.symbols.check_symbols``).
     """
+    check_symbols(symbols)
     # Collected here, so that an error while reading is raised as itself, not as SentencePiece's RuntimeError.
     lines = [_utf8(sentence) for sentence in sentences if sentence.strip()]
     if not lines:
@@ -224,6 +311,7 @@ def learn(sentences: Iterable[str], *, size: int, character_coverage: float, byt
             hard_vocab_limit=False,
             character_coverage=character_coverage,
             byte_fallback=byte_fallback,
+            user_defined_symbols=list(symbols),
             pad_id=PAD,
             unk_id=UNK,
             bos_id=BOS,

@@ -147,9 +147,9 @@ def with_synthetic(recipe: Recipe, source: Path, target: Path, tag: str) -> dict
     """The content of ``recipe`` with one more parallel text to train on, whose sources begin with ``tag`` if any."""
     content = recipe.model_dump()
     data, pieces = content["data"], content["pieces"]
-    data["mix"] = [*(data.get("mix") or ()), {"source": str(source), "target": str(target), "weight": 1.0}]
+    data["mix"] = [*data["mix"], {"source": str(source), "target": str(target), "weight": 1.0}]
     if tag:
-        pieces["symbols"] = list(dict.fromkeys([*(pieces.get("symbols") or ()), tag]))  # never cut into pieces
+        pieces["symbols"] = list(dict.fromkeys([*pieces["symbols"], tag]))  # never cut into pieces
     return content
 
 

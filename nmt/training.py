@@ -67,6 +67,7 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
     finished: str = ""  # why training ended
     versions: dict[str, str] = field(default_factory=dict)
+    epochs: list[int] = field(default_factory=list)  # the first batch of each epoch begun
 
 
 def train(
@@ -100,6 +101,7 @@ def train(
     progress = _restore(run, model)
     if progress.finished:
         return progress
+    plan.remember(progress.epochs)
     trial = None
     if not progress.batches:
         trial = Trial(plan, auto=settings.batch_tokens == "auto" and not run.path("forecast.json").is_file())
@@ -429,6 +431,7 @@ class _Loop(keras.callbacks.Callback):
 
     def _save(self, update: int) -> None:
         self.progress.seconds = self._seconds()
+        self.progress.epochs = self.plan.starts(self.progress.batches - 1)
         # The checkpoint last: a process that is killed before it does all of this again.
         self.run.write_json("history.json", self.progress.history)
         if self.progress.history:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nmt import batches
-from nmt.batches import BatchPlan, Position, fitted_lengths, pad, pad_source
+from nmt.batches import BatchPlan, Position, Share, fitted_lengths, pad, pad_source
 from nmt.symbols import BOS, EOS, PAD
 
 SEED = 7
@@ -158,6 +158,115 @@ def test_batches_are_the_same_for_ever():
     assert digests == ["a7f27d617352ef75", "48257e5e0cefc7f6"]
 
 
+# --- sentences that vary from epoch to epoch ---
+
+
+class Grown:
+    """Each sentence of ``ids`` said once in epoch 0, twice in epoch 1, and so on; notes which epochs were asked for."""
+
+    def __init__(self, ids):
+        self.ids, self.asked = ids, []
+
+    def __len__(self):
+        return len(self.ids)
+
+    def epoch(self, number):
+        self.asked.append(number)
+        return Asked([sentence * (number + 1) for sentence in self.ids])
+
+
+def test_an_epoch_is_cut_from_what_its_sentences_are_then():
+    varying = BatchPlan(Grown(SOURCE[:200]), Grown(TARGET[:200]), 600, SEED)
+    for epoch in (2, 0):
+        ids = [[sentence * (epoch + 1) for sentence in side[:200]] for side in (SOURCE, TARGET)]
+        constant = BatchPlan(*ids, 600, SEED)
+        assert [pairs.tolist() for pairs in varying.epoch(epoch)] == [pairs.tolist() for pairs in constant.epoch(epoch)]
+        for number in range(len(constant.epoch(epoch))):
+            position = Position(epoch, number)
+            assert content(varying.batch(position)) == content(constant.batch(position))
+            assert varying.target_tokens(position) == constant.target_tokens(position)
+    assert len(varying.epoch(2)) > 2 * len(varying.epoch(0))
+
+
+def test_one_side_may_vary_and_fixed_lengths_fit_the_first_epoch():
+    source, target = Grown(SOURCE[:200]), TARGET[:200]
+    assert fitted_lengths(source, target) == fitted_lengths(SOURCE[:200], target)
+    longest = max(map(len, SOURCE[:200]))
+    plan = BatchPlan(source, target, 600, SEED, (*fitted_lengths(source, target), 2 * longest + 1))
+    assert sorted(np.concatenate(plan.epoch(1)).tolist()) == list(range(200))
+    assert {batch.source.shape[1] for batch in batches_of(plan, 1)} <= set(plan.lengths)
+    with pytest.raises(ValueError, match=f"lengths must reach {3 * longest + 1}, the longest sentence with its end"):
+        plan.epoch(2)
+
+
+def test_a_position_is_found_without_the_epochs_before_it_where_their_starts_are_remembered():
+    first = BatchPlan(Grown(SOURCE[:200]), TARGET[:200], 600, SEED)
+    number = sum(len(first.epoch(epoch)) for epoch in range(3)) + 2  # in epoch 3
+    starts = first.starts(number)
+    assert starts == [0, *np.cumsum([len(first.epoch(epoch)) for epoch in range(3)]).tolist()]
+
+    source = Grown(SOURCE[:200])
+    resumed = BatchPlan(source, TARGET[:200], 600, SEED)
+    resumed.remember(starts)
+    assert resumed.locate(number) == first.locate(number) == Position(3, 2)
+    assert resumed.locate(starts[1]) == Position(1, 0)
+    assert set(source.asked) == {0, 3}  # 0 when it was made
+    far = sum(len(first.epoch(epoch)) for epoch in range(5))
+    assert resumed.locate(far) == first.locate(far) == Position(5, 0)
+
+
+# --- shares ---
+
+
+def shared(*shares, seed=SEED):
+    pairs = sum(pairs for pairs, _ in shares)
+    return BatchPlan([[9]] * pairs, [[9]] * pairs, 60, seed, shares=tuple(Share(*share) for share in shares))
+
+
+def times(plan, *epochs):
+    """How often each pair stands in the batches of these epochs."""
+    found = np.concatenate([np.concatenate(plan.epoch(epoch)) for epoch in epochs])
+    return np.bincount(found, minlength=len(plan.source)).tolist()
+
+
+def test_a_weight_is_the_times_that_an_epoch_reads_a_pair():
+    assert times(shared((5, 1.0), (4, 2.0), (3, 3.0)), 0) == [1] * 5 + [2] * 4 + [3] * 3
+
+
+def test_of_a_fraction_of_the_pairs_successive_epochs_read_all_before_any_again():
+    halves = shared((5, 1.0), (40, 0.5))
+    for epoch in (0, 2, 8):
+        assert times(halves, epoch)[:5] == [1] * 5
+        assert sum(times(halves, epoch)[5:]) == 20
+        assert times(halves, epoch, epoch + 1)[5:] == [1] * 40
+    tenths = shared((5, 1.0), (7, 0.3))  # 2.1 pairs an epoch
+    counts = [times(tenths, *range(epochs))[5:] for epochs in range(1, 21)]
+    for count in counts:
+        assert max(count) - min(count) <= 1
+    assert [sum(count) for count in counts] == [int(epochs * (0.3 * 7)) for epochs in range(1, 21)]
+
+
+def test_a_mixed_number_is_so_many_times_and_a_fraction_more():
+    plan = shared((5, 1.0), (40, 1.5))
+    first, second = times(plan, 0)[5:], times(plan, 1)[5:]
+    assert set(first) == set(second) == {1, 2}
+    assert [a + b for a, b in zip(first, second, strict=True)] == [3] * 40
+
+
+def test_which_pairs_are_read_is_decided_by_the_seed_for_each_share_apart():
+    plan = shared((5, 1.0), (40, 0.5), (40, 0.5))
+    first = times(plan, 3)[5:45]
+    assert first == times(shared((5, 1.0), (40, 0.5), (40, 0.5)), 3)[5:45]
+    assert first != times(plan, 3)[45:]
+    assert first != times(shared((5, 1.0), (40, 0.5), (40, 0.5), seed=SEED + 1), 3)[5:45]
+    assert sorted(first[:20]) != first[:20]  # by chance, not the first half
+
+
+def test_a_share_of_one_weight_changes_nothing():
+    apart = BatchPlan(SOURCE, TARGET, 600, SEED, shares=(Share(500, 1.0), Share(1000, 1.0)))
+    assert [pairs.tolist() for pairs in apart.epoch(1)] == [pairs.tolist() for pairs in plan().epoch(1)]
+
+
 # --- size ---
 
 
@@ -240,6 +349,7 @@ def test_fitted_lengths_cover_the_longest_pair_and_share_the_pieces():
         (([[5]], [[5], [6]], 60, SEED), "got 1 sources and 2 targets"),
         (([], [], 60, SEED), "at least one pair; got none"),
         (([[5] * 9], [[5]], 60, SEED, (4, 8)), r"lengths must reach 10.*got \(4, 8\)"),
+        (([[5]], [[5]], 60, SEED, (), (Share(2, 1.0),)), r"shares of a plan must be of its 1 pairs; got \(Share"),
     ],
 )
 def test_what_is_no_plan_is_refused(arguments, message):

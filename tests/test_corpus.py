@@ -476,3 +476,12 @@ def test_hold_out_never_leaks(pairs, development, test, seed):
         assert not folded[0] & folded[2]
         assert not folded[1] & folded[2]
         assert len(folded[1]) == development  # nor do two held-out pairs share a sentence
+
+
+def test_joined_texts_are_one():
+    texts = [["a", "b"], [], ["c"], ["d", "e", "f"]]
+    joined, flat = room.Joined(texts), list("abcdef")
+    assert list(joined) == [joined[i] for i in range(6)] == flat
+    assert (len(joined), joined[-1], joined[-6], joined[1:5:2]) == (6, "f", "a", ["b", "d"])
+    with pytest.raises(IndexError):
+        joined[6]

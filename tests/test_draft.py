@@ -48,7 +48,7 @@ def test_a_draft_is_a_recipe_that_reads_back(files, tmp_path):
     assert (data.train.source, data.train.target) == tuple(names)
     assert (data.development, data.test) == (10, 10)  # a twentieth each
     texts = experiment.read_texts(data)
-    assert list(map(len, texts)) == [180, 10, 10]
+    assert {name: len(part) for name, part in texts.parts().items()} == {"train": 180, "development": 10, "test": 10}
 
 
 def test_every_setting_is_written_with_its_meaning(files):
@@ -79,7 +79,7 @@ def test_more_text_gets_a_larger_model_and_less_dropout(files, monkeypatch):
 
     def many(data):
         text = Corpus(["a b c d e f"] * 150_000, ["g h i j k l"] * 150_000)
-        return experiment.Texts(text, text, text)
+        return experiment.Texts(text, text, text, {})
 
     monkeypatch.setattr(draft.experiment, "read_texts", many)
     monkeypatch.setattr(draft, "_target_pieces", lambda text, settings: 8 * len(text))

@@ -1,5 +1,6 @@
 """From a recipe to a run and back: what is read, what is refused, and that the parts fit together."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,8 +13,9 @@ from nmt import corpus, evaluation, experiment, index, recipe
 from nmt.corpus import CorpusError
 from nmt.engines.keras_engine import KerasEngine
 from nmt.experiment import load_model, read_text, read_texts
-from nmt.recipe import Files
-from nmt.run import Run, RunError, weights_by_name
+from nmt.pieces import Encoded
+from nmt.recipe import Files, Sampling
+from nmt.run import Checkpoint, Run, RunError, weights_by_name
 from nmt.translation import translate
 
 
@@ -224,7 +226,8 @@ def test_a_second_start_takes_the_text_from_the_index(begun, caplog):
     origin = index.origin((tmp_file(run, "en"), tmp_file(run, "de")), (5, 6))
     known = index.load(run.path("index.npz"), origin)
     assert read_texts(run.recipe.data, known) == first
-    assert [part.notes for part in read_texts(run.recipe.data, known)] == [part.notes for part in first]
+    again = read_texts(run.recipe.data, known).parts()
+    assert [part.notes for part in again.values()] == [part.notes for part in first.parts().values()]
     for lengths, pieces, lines in zip(
         known.lengths, run.pieces(), (first.train.source, first.train.target), strict=True
     ):
@@ -336,3 +339,206 @@ def test_long_pairs_are_left_out_of_training_and_counted(text, caplog):
     long = sum(len(source.encode(s)) > 3 or len(target.encode(t)) > 3 for s, t in pairs(train))
     assert 0 < long < len(train)
     assert f"training text: {long} pairs over 3 pieces are left out" in caplog.text
+
+
+# --- text mixed in ---
+
+
+@pytest.fixture
+def mixed(text):
+    """The recipe of 60 pairs and two texts mixed in: 20 pairs that count half, beside two blank ones, and 8 twice."""
+    source, target = toy.lines(20, seed=4)
+    rows = "".join(f"{a}\t{b}\n" for a, b in zip(source, target, strict=True))
+    (text / "more.tsv").write_text(rows + "\tleer\n\n", encoding="utf-8")
+    mix = [{"tsv": str(text / "more.tsv"), "weight": 0.5}, {**files(text, "dev"), "weight": 2}]
+    return toy.settings(text, data__development=files(text, "dev"), data__mix=mix)
+
+
+def planned(recipe, directory):
+    """The plan that a training of ``recipe`` begins with; the recipe asks for batches that the text does not fill."""
+    with pytest.raises(CorpusError, match="smaller than a batch"):  # far enough
+        experiment.train(recipe, directory)
+    run, texts = Run.find(directory), read_texts(recipe.data)
+    known = index.load(run.path("index.npz"), experiment._origin(recipe.data))
+    return experiment._training_plan(run, texts, run.pieces(), known.lengths)
+
+
+def with_large_batches(recipe, **changes):
+    training = recipe.training.model_copy(update={"batch_tokens": 9000})
+    return recipe.model_copy(update={"training": training, **changes})
+
+
+def test_texts_are_mixed_in_after_the_training_text_with_their_weights(mixed, text, caplog):
+    with caplog.at_level("INFO", "nmt"):
+        plan = planned(with_large_batches(mixed), text / "run")
+    assert plan.shares == ((60, 1.0), (20, 0.5), (8, 2.0))
+    assert "60 + 20 x 0.5 + 8 x 2 pairs to train on, 8 to develop on" in caplog.text
+    assert "mix 1 text: pairs with an empty side, dropped: 2" in caplog.text
+    run = Run.find(text / "run")
+    more, twice = list(zip(*toy.lines(20, seed=4), strict=True)), list(zip(*toy.lines(8, seed=9), strict=True))
+    source, target = run.pieces()
+    everything = [*ALL, *more, *twice]
+    assert [source.decode(ids) for ids in plan.source] == [pair[0] for pair in everything]
+    assert [target.decode(ids) for ids in plan.target] == [pair[1] for pair in everything]
+    assert len(plan.pairs(0)) == 60 + 10 + 16
+    assert {name: part["pairs"] for name, part in run.read_json("corpus.json").items()} == {
+        "train": 60,
+        "development": 8,
+        "mix 1": 20,
+        "mix 2": 8,
+    }
+
+
+def test_pieces_are_learnt_from_all_text(mixed, text):
+    (text / "more.tsv").write_text("quick\tÿ\n" * 30, encoding="utf-8")
+    planned(with_large_batches(mixed), text / "run")
+    pieces, _ = Run.find(text / "run").pieces()
+    assert {"q", "ÿ"} <= set("".join(pieces.text_of(range(pieces.size))))
+
+
+def test_long_pairs_are_left_out_of_what_is_mixed_in(mixed, text, caplog):
+    data = mixed.data.model_copy(update={"max_length": 8})
+    recipe = with_large_batches(mixed, data=data)
+    plan = planned(recipe, text / "run")
+    texts, pieces = read_texts(data), Run.find(text / "run").pieces()
+    for share, (name, part) in zip(plan.shares, {"training": texts.train, **texts.mixes}.items(), strict=True):
+        short = [len(pieces[0].encode(s)) <= 8 and len(pieces[1].encode(t)) <= 8 for s, t in pairs(part)]
+        assert 0 < share.pairs == sum(short) < len(part)
+        assert f"{name} text: {len(part) - sum(short)} pairs over 8 pieces are left out" in caplog.text
+
+
+def test_the_index_knows_the_texts_mixed_in_and_a_changed_one_is_refused(mixed, text, monkeypatch):
+    recipe = with_large_batches(mixed)
+    planned(recipe, text / "run")
+    first = read_texts(recipe.data)
+    run = Run.find(text / "run")
+    run.save_checkpoint(Checkpoint(1, [], {}))
+    known = index.load(run.path("index.npz"), experiment._origin(recipe.data))
+    with monkeypatch.context() as patch:
+        reading = []
+        patch.setattr(corpus, "read_tsv", lambda path: reading.append(path))
+        again = read_texts(recipe.data, known)
+        assert again.mixes == first.mixes
+        assert again.train == first.train
+    assert reading == []
+    assert [len(lengths) for lengths in known.lengths] == [88, 88]
+    encoded = run.pieces()[1].encode_lines(first.mixes["mix 1"].target)
+    assert known.lengths[1][60:80].tolist() == list(map(len, encoded))
+
+    path = text / "more.tsv"
+    path.write_text(path.read_text(encoding="utf-8").replace("eins", "ein5", 1), encoding="utf-8")
+    assert index.load(run.path("index.npz"), experiment._origin(recipe.data)) is None
+    with pytest.raises(RunError, match=r"the mix 1 text is no longer what .* was trained on"):
+        experiment.train(recipe, text / "run")
+
+
+def test_an_index_of_before_there_were_mixes_is_read(begun):
+    run, _ = begun
+    path = run.path("index.npz")
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    about = json.loads(arrays["about"].tobytes())
+    del about["mixes"]
+    np.savez(path, **arrays | {"about": np.frombuffer(json.dumps(about).encode(), "uint8")})
+    files = tmp_file(run, "en"), tmp_file(run, "de")
+    assert len(index.load(path, index.origin(files, (5, 6))).parts["train"]) == 49
+    assert index.load(path, index.origin(files, (5, 6), {"mix 1": files})) is None
+
+
+def test_held_out_sentences_are_not_mixed_in_again(text):
+    """Pairs are held out of the training text alone; a text mixed in may hold the same sentences, on either side."""
+    _, target = toy.lines(60)
+    (text / "back.tsv").write_text("".join(f"noise {i}\t{b}\n" for i, b in enumerate(target)), encoding="utf-8")
+    data = toy.settings(text, data__development=7, data__test=5, data__mix=[{"tsv": str(text / "back.tsv")}]).data
+    plain = read_texts(data.model_copy(update={"mix": []}))
+    texts = read_texts(data)
+    assert (texts.train, texts.development, texts.test) == (plain.train, plain.development, plain.test)
+    held_out = {*texts.development.target, *texts.test.target}
+    assert list(texts.mixes["mix 1"].target) == [line for line in target if line not in held_out]
+    assert texts.mixes["mix 1"].notes["related"] == 12
+
+
+def test_a_text_of_blanks_mixed_in_is_refused(mixed, text):
+    (text / "more.tsv").write_text("\n\n")
+    with pytest.raises(CorpusError, match=r"nothing is left of the mix 1 text, of data\.mix: .* leave it out"):
+        read_texts(mixed.data)
+
+
+def test_a_text_mixed_in_may_be_of_a_known_corpus(text, monkeypatch):
+    asked = []
+
+    def locate(corpus, name):
+        asked.append((corpus, name))
+        return Path(name)
+
+    monkeypatch.setattr(experiment.catalogue, "locate", locate)
+    mix = [{**files(text, "dev"), "corpus": "multi30k"}, files(text, "train")]
+    texts = read_texts(toy.settings(text, data__mix=mix).data)
+    assert [len(mix) for mix in texts.mixes.values()] == [8, 55]
+    assert asked == [("multi30k", str(text / "dev.en")), ("multi30k", str(text / "dev.de"))]
+
+
+def test_processes_that_train_together_must_agree_in_what_is_mixed_in_but_not_where_it_lies(mixed, text):
+    found = experiment._common(mixed, read_texts(mixed.data))
+    elsewhere = text / "elsewhere.tsv"
+    shutil.copy(text / "more.tsv", elsewhere)
+
+    def changed(**changes):
+        mix = [mixed.data.mix[0].model_copy(update=changes), mixed.data.mix[1]]
+        recipe = mixed.model_copy(update={"data": mixed.data.model_copy(update={"mix": mix})})
+        return experiment._common(recipe, read_texts(recipe.data))
+
+    assert changed(tsv=str(elsewhere)) == found
+    different = changed(weight=0.25)
+    assert [name for name in found if different[name] != found[name]] == ["recipe"]
+    elsewhere.write_text("one\teins\n")
+    different = changed(tsv=str(elsewhere))
+    assert [name for name in found if different[name] != found[name]] == ["mix 1 text"]
+
+
+# --- sampled segmentations ---
+
+
+def test_sampling_is_of_the_side_and_the_text_that_the_recipe_says(mixed, text):
+    pieces = mixed.pieces.model_copy(update={"sampling": Sampling(target=0.1)})
+    plan = planned(with_large_batches(mixed, pieces=pieces), text / "run")
+    plain = planned(with_large_batches(mixed), text / "plain")
+    np.testing.assert_array_equal(plan.source_lengths(1), plain.source_lengths(1))
+    assert plan.target_lengths(0).sum() > 1.2 * plain.target_lengths(0).sum()
+    assert (plan.target_lengths(0) != plan.target_lengths(1)).any()
+    decode = Run.find(text / "run").pieces()[1].decode
+    assert [decode(ids) for ids in plan.target.epoch(1).take(np.arange(88))] == [decode(ids) for ids in plain.target]
+
+    run = Run.find(text / "run")
+    development = experiment._plan(run, read_texts(mixed.data).development, *run.pieces(), 60)
+    assert isinstance(development.target, Encoded)
+
+
+def test_both_sides_of_a_joint_model_are_sampled_each_for_itself(text):
+    """Where both sides are the same text, as in a training to copy."""
+    files = {"source": str(text / "train.en"), "target": str(text / "train.en")}
+    settings = {"data__train": files, "pieces__sampling": {"source": 0.1, "target": 0.1}}
+    plan = planned(toy.settings(text, **settings, training__batch_tokens=9000), text / "run")
+    sides = [side.epoch(0).take(np.arange(55)) for side in (plan.source, plan.target)]
+    assert sum(a != b for a, b in zip(*sides, strict=True)) > 20
+
+
+@pytest.mark.parametrize("sampling", [{}, {"source": 0.05}])
+def test_fixed_lengths_reach_what_any_epoch_may_bring(text, monkeypatch, sampling):
+    recipe = toy.settings(text, data__max_length=30, pieces__sampling=sampling, training__batch_tokens=9000)
+    planned(recipe, text / "run")
+    run, texts = Run.find(text / "run"), read_texts(recipe.data)
+    jax = recipe.model_copy(update={"device": recipe.device.model_copy(update={"backend": "jax"})})
+    known = index.load(run.path("index.npz"), experiment._origin(recipe.data))
+    plan = experiment._training_plan(Run(run.directory, jax), texts, run.pieces(), known.lengths)
+    first = int(np.maximum(plan.source_lengths(0), plan.target_lengths(0)).max())
+    assert plan.lengths[-1] == (31 if sampling else first)
+    assert first in plan.lengths
+
+
+def test_symbols_of_the_recipe_are_pieces(text):
+    (text / "train.en").write_text("".join(f"<BT> {line}\n" for line in toy.lines(60)[0]), encoding="utf-8")
+    recipe = toy.settings(text, pieces__symbols=["<BT>"], training__batch_tokens=9000)
+    planned(recipe, text / "run")
+    pieces, _ = Run.find(text / "run").pieces()
+    assert pieces.text_of(pieces.encode("<BT> one"))[:2] == ["▁", "<BT>"]

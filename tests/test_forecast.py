@@ -1,5 +1,6 @@
 """What a forecast makes of the steps that were tried, by hand; and that trying them leaves no trace."""
 
+import dataclasses
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,7 @@ import pytest
 import toy
 
 from nmt import experiment, forecast, training
-from nmt.batches import BatchPlan
+from nmt.batches import BatchPlan, Share
 from nmt.forecast import Forecast, Trial
 
 # 40 pairs of three source and five target pieces (ends included), 10 of one of each: 210 target pieces an epoch.
@@ -66,6 +67,13 @@ def test_auto_leaves_an_epoch_enough_batches():
     """200,000 target pieces are 50 batches of 4,000."""
     trial = tried(Trial(long_text(), auto=True), [300, 500], [1.0])
     assert trial.fitting_tokens(free=10**9) == 4000
+
+
+def test_auto_counts_the_pieces_of_an_epoch_as_it_reads_them():
+    """200,000 target pieces, of which an epoch reads a quarter: 50 batches of 1,000 are less than what fits."""
+    read = dataclasses.replace(long_text(), shares=(Share(20_000, 0.25),))
+    trial = tried(Trial(read, auto=True), [300, 500], [1.0])
+    assert trial.fitting_tokens(free=10**9) == 1000
 
 
 def test_the_size_is_known_before_the_last_steps_so_that_batches_may_be_fetched_ahead():

@@ -1,8 +1,14 @@
 """Piece models: what is trained, and that text comes back from ids."""
 
 import io
+import json
 import logging
+import math
 import re
+import subprocess
+import sys
+import threading
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +16,7 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.pieces import Encoded, Pieces, PiecesError, train
+from nmt.pieces import Encoded, Pieces, PiecesError, Sampled, learn, train
 from nmt.symbols import BOS, EOS, PAD, UNK
 
 SENTENCES = [
@@ -49,11 +55,11 @@ def trained(path, sentences=SENTENCES, size=290, character_coverage=1.0, byte_fa
     return train(sentences, path, size=size, character_coverage=character_coverage, byte_fallback=byte_fallback)
 
 
-def foreign_model(**arguments):
+def foreign_model(sentences=SENTENCES, **arguments):
     """A model straight from SentencePiece."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES), model_writer=model, minloglevel=2, **arguments
+        sentence_iterator=iter(sentences), model_writer=model, minloglevel=2, **arguments
     )
     return model.getvalue()
 
@@ -264,3 +270,202 @@ def test_any_text_comes_back_normalised(pieces, line):
     normaliser = sentencepiece.SentencePieceNormalizer(rule_name="nmt_nfkc")
     expected = normaliser.normalize(line).replace("▁", " ").removeprefix(" ")
     assert pieces.decode(pieces.encode(line)) == expected
+
+
+# --- sampled segmentations ---
+
+
+def segmentations(text, scores):
+    """Every way to write ``text`` in pieces, by hand: a first piece, and every way to write the rest."""
+    if not text:
+        return [()]
+    firsts = [piece for piece in scores if text.startswith(piece)]
+    return [(first, *rest) for first in firsts for rest in segmentations(text[len(first) :], scores)]
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.3, 1.0])
+def test_a_segmentation_comes_as_often_as_its_probability_to_the_power_alpha(closed_pieces, alpha):
+    names = closed_pieces.text_of(range(4, closed_pieces.size))
+    processor = sentencepiece.SentencePieceProcessor(model_proto=closed_pieces.serialized)
+    scores = {name: processor.get_score(processor.piece_to_id(name)) for name in names}
+    all_of_them = segmentations("▁the▁mat", scores)
+    assert len(all_of_them) >= 8
+    weights = [math.exp(alpha * sum(scores[piece] for piece in found)) for found in all_of_them]
+
+    draws, sampler = 20_000, closed_pieces.sampler(alpha)
+    plain = closed_pieces.encode("the mat")
+    found = Counter(tuple(closed_pieces.text_of(sampler.sample(plain, seed))) for seed in range(draws))
+    assert set(found) <= set(all_of_them)
+    expected = [draws * weight / sum(weights) for weight in weights]
+    # What is expected fewer than five times counts together, as chi-square wants it.
+    observed = [found[one] for one in all_of_them]
+    common = [number for number, count in enumerate(expected) if count >= 5]
+    rare = draws - sum(expected[number] for number in common), draws - sum(observed[number] for number in common)
+    chi_square = sum((observed[n] - expected[n]) ** 2 / expected[n] for n in common)
+    chi_square += (rare[1] - rare[0]) ** 2 / rare[0] if rare[0] > 1 else 0
+    degrees = len(common)
+    assert chi_square < degrees + 4 * math.sqrt(2 * degrees)  # mean and deviation; four of them is one in 10,000 or so
+
+
+def test_draws_are_like_those_of_sentencepiece(pieces):
+    """Of a whole sentence, with bytes: how often each piece is drawn."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=pieces.serialized)
+    line, draws = "she reads a ☃ book to his mother", 5000
+    sampler, plain = pieces.sampler(0.3), pieces.encode(line)
+    ours = sum((Counter(sampler.sample(plain, seed)) for seed in range(draws)), Counter())
+    theirs = sum((Counter(processor.sample_encode_as_ids(line, -1, 0.3)) for _ in range(draws)), Counter())
+    for piece in {*ours, *theirs}:
+        assert ours[piece] / draws == pytest.approx(theirs[piece] / draws, abs=0.06)  # 5 deviations of a difference
+
+
+def test_pieces_that_go_on_beyond_a_blank_are_drawn_too():
+    """A model of another maker, whose pieces hold whole phrases."""
+    words = ["the cat sits"] * 20 + ["the dog sits"] * 20 + SENTENCES
+    found = Pieces(
+        foreign_model(sentences=words, vocab_size=38, split_by_whitespace=False, pad_id=0, unk_id=1, bos_id=2, eos_id=3)
+    )
+    plain = found.encode("the cat sits")
+    drawn = {tuple(found.text_of(found.sampler(0.2).sample(plain, seed))) for seed in range(200)}
+    assert {"".join(one) for one in drawn} == {"▁the▁cat▁sits"}
+    assert any("▁" in piece[1:] for one in drawn for piece in one)
+    assert any(not any("▁" in piece[1:] for piece in one) for one in drawn)
+
+
+@given(st.text(max_size=40), st.sampled_from([0.01, 0.1, 0.5]), st.integers(0, 2**63))
+@settings(deadline=None, max_examples=200)
+def test_any_sampled_text_comes_back_as_the_plain_one(pieces, line, alpha, seed):
+    plain = pieces.encode(line)
+    assert pieces.decode(pieces.sampler(alpha).sample(plain, seed)) == pieces.decode(plain)
+
+
+def sampled(pieces, alpha=0.1, seed=(7, 0), longest=1000):
+    return Sampled(Encoded(pieces, SENTENCES * 8), alpha, seed, longest)
+
+
+def test_every_epoch_and_every_seed_segments_anew_and_lines_alike_are_not_segmented_alike(pieces):
+    numbers = np.arange(40)
+    first = sampled(pieces).epoch(0).take(numbers)
+    assert len({tuple(row) for row in first[::5]}) > 4  # the same sentence eight times
+    for other in (
+        sampled(pieces).epoch(1),
+        sampled(pieces, seed=(8, 0)).epoch(0),
+        sampled(pieces, seed=(7, 1)).epoch(0),
+    ):
+        assert sum(one != another for one, another in zip(first, other.take(numbers), strict=True)) > 30
+
+
+def test_the_smaller_alpha_the_longer_is_the_text(pieces):
+    lengths = [sampled(pieces, alpha).epoch(0).lengths.sum() for alpha in (0.02, 0.1, 0.5)]
+    plain = Encoded(pieces, SENTENCES * 8).lengths.sum()
+    assert lengths[0] > lengths[1] > lengths[2] > plain
+
+
+def test_lengths_are_those_of_what_is_taken(pieces, monkeypatch):
+    monkeypatch.setattr("nmt.pieces._COUNTED_AT_ONCE", 7)
+    drawn = sampled(pieces).epoch(3)
+    assert drawn.lengths.dtype == np.dtype("int32")
+    assert drawn.lengths.tolist() == list(map(len, drawn.take(np.arange(40))))
+
+
+def test_a_segmentation_that_is_too_long_gives_way_to_the_plain_one(pieces):
+    plain, free = Encoded(pieces, SENTENCES * 8), sampled(pieces, 0.01).epoch(0)
+    longest = int(plain.lengths.max())
+    drawn = sampled(pieces, 0.01, longest=longest).epoch(0)
+    for number, row in enumerate(free.take(np.arange(40))):
+        assert drawn.take([number]) == [row if len(row) <= longest else plain[number]]
+    assert drawn.lengths.max() <= longest
+    assert 0 < (drawn.lengths != free.lengths).sum() < 40
+
+
+PROGRAM = """
+import json, sys
+from nmt.pieces import Encoded, Pieces, Sampled
+pieces, lines = Pieces(bytes.fromhex(sys.stdin.readline())), json.loads(sys.stdin.readline())
+drawn = Sampled(Encoded(pieces, lines), 0.1, (7, 0), 1000).epoch(2)
+print(json.dumps([drawn.take([number])[0] for number in reversed(range(40))][::-1]))
+"""
+
+
+def test_a_segmentation_is_the_same_in_any_order_thread_and_process(pieces):
+    numbers = np.arange(40)
+    expected = sampled(pieces).epoch(2).take(numbers)
+
+    # In other orders, from one text in two threads, while a third one draws other epochs of it.
+    found, stop, text = {}, threading.Event(), sampled(pieces)
+
+    def disturb():
+        while not stop.is_set():
+            text.epoch(3)
+            text.epoch(4)
+
+    def draw(name, order):
+        for _ in range(20):
+            drawn = text.epoch(2)
+            found.setdefault(name, []).append([row for _, row in sorted(zip(order, drawn.take(order), strict=True))])
+
+    orders = {"backwards": numbers[::-1], "shuffled": np.random.default_rng(1).permutation(40)}
+    threads = [threading.Thread(target=draw, args=item) for item in orders.items()]
+    disturbing = threading.Thread(target=disturb)
+    for thread in (disturbing, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    disturbing.join()
+    assert found == {name: [expected] * 20 for name in orders}
+
+    told = f"{pieces.serialized.hex()}\n{json.dumps(SENTENCES * 8)}\n"
+    done = subprocess.run([sys.executable, "-c", PROGRAM], input=told, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == expected
+
+
+# --- symbols ---
+
+
+@pytest.fixture(scope="module", params=[SENTENCES, [*SENTENCES, "< > B T BT x<y <B"]], ids=["foreign", "known"])
+def tagged(request):
+    """Pieces with two symbols, whose characters are foreign to the text or pieces of their own."""
+    return learn(request.param, size=310, character_coverage=1.0, byte_fallback=True, symbols=["<BT>", "#2"])
+
+
+def test_symbols_are_one_piece_at_the_start_of_a_line_and_anywhere(tagged):
+    plain = tagged.encode("the cat runs")
+    shown = tagged.text_of(tagged.encode("<BT> the cat runs"))
+    assert shown[:2] == ["▁", "<BT>"]  # SentencePiece's blank
+    assert shown[2:] == tagged.text_of(plain)
+    assert tagged.text_of(tagged.encode("the<BT>#2cat")).count("<BT>") == 1
+    assert tagged.decode(tagged.encode("<BT> the cat #2")) == "<BT> the cat #2"
+
+
+def test_the_tokenizer_of_the_export_knows_symbols(tagged):
+    tensorflow_text = pytest.importorskip("tensorflow_text")
+    lines = ["<BT> the cat runs", "the<BT>#2cat", "#2"]
+    found = tensorflow_text.SentencepieceTokenizer(model=tagged.serialized).tokenize(lines).to_list()
+    assert found == tagged.encode_lines(lines)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.1])
+def test_symbols_are_never_split_by_chance_either(tagged, alpha):
+    sampler, plain = tagged.sampler(alpha), tagged.encode("<BT> the cat<BT> runs #2")
+    rows = [sampler.sample(plain, seed) for seed in range(500)]
+    assert len(set(map(tuple, rows))) > 5
+    for row in rows:
+        shown = tagged.text_of(row)
+        assert shown[:2] == ["▁", "<BT>"]
+        assert (shown.count("<BT>"), shown.count("#2")) == (2, 1)
+        assert tagged.decode(row) == "<BT> the cat<BT> runs #2"
+
+
+@pytest.mark.parametrize(
+    ("symbols", "message"),
+    [
+        ([""], "'' cannot be a symbol: a symbol is one word without white space"),
+        (["<a>", "<b c>"], "'<b c>' cannot be a symbol: a symbol is one word without white space"),
+        (["\u3000"], "cannot be a symbol: a symbol is one word without white space"),
+        (["</s>"], "'</s>' cannot be a symbol: <pad>, <unk>, <s>, </s> are symbols already"),
+        (["<a>", "<b>", "<a>"], "'<a>' cannot be a symbol: it is there twice; received .*; change it or leave it out"),
+    ],
+)
+def test_what_cannot_be_a_symbol_is_refused(symbols, message):
+    with pytest.raises(ValueError, match=message):
+        learn(SENTENCES, size=290, character_coverage=1.0, byte_fallback=True, symbols=symbols)

@@ -73,6 +73,15 @@ def test_a_text_is_two_files_or_a_tsv_or_a_number_held_out(read):
         (["training.learning_rate=.inf"], ["training.learning_rate: received inf, expected a finite number"]),
         (["search.length_penalty=.nan"], ["search.length_penalty: received nan, expected a finite number"]),
         (["model.flow=sideways"], ["model.flow: received 'sideways', expected 'recurrent' or 'parallel'"]),
+        (["pieces.sampling.source=-0.1"], ["pieces.sampling.source: received -0.1, expected greater than or equal"]),
+        (["pieces.sampling.both=0.1"], ["unknown key pieces.sampling.both", "known here: source, target"]),
+        (["pieces.symbols=['<a b>']"], ["pieces.symbols: '<a b>' cannot be a symbol", "change it or leave it out"]),
+        (["pieces.symbols=<BT>"], ["pieces.symbols: received '<BT>', expected a valid list"]),
+        # text mixed in
+        (["data.mix={tsv: a.tsv}"], ["data.mix: received {'tsv': 'a.tsv'}, expected a valid list"]),
+        (["data.mix=[{tsv: a, source: b}]"], ["data.mix.0: give either both `source` and `target`, or `tsv` alone"]),
+        (["data.mix=[{tsv: a}, {tsv: b, weight: 0}]"], ["data.mix.1.weight: received 0, expected greater than 0"]),
+        (["data.mix=[{tsv: a, wait: 2}]"], ["unknown key data.mix.0.wait", "did you mean data.mix.0.weight?"]),
         # a text is files or a number
         (["data.development=0"], ["data.development: received 0, expected greater than or equal to 1"]),
         (["data.development=dev.en"], ["data.development: received 'dev.en'"]),
@@ -215,6 +224,19 @@ def test_the_reference_is_yaml_that_names_every_field_with_its_default():
     assert list(content["data"]) == list(recipe.Data.model_fields)
     assert "# of initial weights, dropout and the order of batches" in text
     assert "source_language:  # required" in text
+
+
+def test_a_list_of_sections_is_explained_and_read_back(read):
+    assert "#   # times that an epoch reads each pair" in recipe.reference()
+    found = read(
+        MINIMAL, "data.mix=[{tsv: a.tsv, weight: 2}, {source: b, target: c, corpus: d}]", "pieces.symbols=[<B>]"
+    )
+    assert [(files.tsv, files.source, files.corpus, files.weight) for files in found.data.mix] == [
+        ("a.tsv", None, None, 2.0),
+        (None, "b", "d", 1.0),
+    ]
+    for text in (recipe.reference(found), recipe.effective(found)):
+        assert recipe.parse(yaml.safe_load(text), "again") == found
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

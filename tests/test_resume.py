@@ -34,7 +34,12 @@ EVERYTHING = {
 SHORT = {"pieces__size": 45, "data__max_length": 4}  # three shapes of a batch for JAX to compile
 KINDS = {
     ("tensorflow", "recurrent"): {"model__decoder_layers": 1, "device__threads": 2},  # so in two streams
-    ("tensorflow", "parallel"): {"model__encoder_layers": 1},
+    ("tensorflow", "parallel"): {
+        "model__encoder_layers": 1,
+        "pieces__sampling": {"source": 0.2, "target": 0.5},
+        "training__r_drop": 2.0,
+        "training__average_last": 2,
+    },
     ("jax", "recurrent"): {"model__encoder_layers": 1, "model__decoder_layers": 1, **SHORT},
     ("jax", "parallel"): {"model__encoder_layers": 1, **SHORT},
 }
@@ -185,21 +190,31 @@ def test_weights_of_one_backend_give_the_same_logits_on_the_other(undisturbed, w
 
 
 def test_interrupted_here_and_resumed_in_another_process_it_ends_as_if_undisturbed(tmp_path, monkeypatch):
+    """Text that is mixed, and other pieces in every epoch: of three or four batches, so stopped in the third one."""
     from nmt import training
 
-    changes = {"training__updates": 5, "model__encoder_layers": 1, "model__decoder_layers": 1}
+    (tmp_path / "mix.tsv").write_text("one two\tzwei eins\nten\tzehn\nsix one\teins sechs\n")
+    changes = {
+        "data__mix": [{"tsv": str(tmp_path / "mix.tsv"), "weight": 0.5}],
+        "pieces__sampling": {"source": 0.1, "target": 0.2},
+        "training__updates": 5,
+        "training__batch_tokens": 240,
+        "model__encoder_layers": 1,
+        "model__decoder_layers": 1,
+    }
     recipes = {name: prepare(tmp_path / name, **changes) for name in ("undisturbed", "interrupted")}
     experiment.train(recipes["undisturbed"], tmp_path / "undisturbed" / "run")
 
     def interrupt(update, *arguments):
-        if update == 2:
+        if update == 4:
             os.kill(os.getpid(), signal.SIGINT)
         return rate(update, *arguments)
 
     rate = training.learning_rate
     monkeypatch.setattr(training, "learning_rate", interrupt)
     run, progress = experiment.train(recipes["interrupted"], tmp_path / "interrupted" / "run")
-    assert (progress.batches, progress.finished, run.load_checkpoint().update) == (4, "", 2)
+    assert (progress.batches, progress.finished, run.load_checkpoint().update) == (8, "", 4)
+    assert len(progress.epochs) == 3
     train(tmp_path / "interrupted")
     assert_same_end(tmp_path / "interrupted", tmp_path / "undisturbed")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import toy
-import yaml
 from click.testing import CliRunner
 
 import nmt
@@ -91,10 +90,12 @@ def test_distillation_with_an_ensemble_from_the_command_line(folder, run, tmp_pa
     assert len(corpus.read_parallel(out / "source.en.gz", out / "target.de.gz")) == len(kept)
     assert names(out) == ["README.md", "provenance.json", "recipe.yaml", "source.en.gz", "target.de.gz"]
 
-    content = yaml.safe_load((out / "recipe.yaml").read_text())
-    mix = {"source": f"{out}/source.en.gz", "target": f"{out}/target.de.gz", "weight": 1.0}
-    assert content["data"].pop("mix") == [mix]
-    assert recipe.parse(content, "the rest") == run.recipe  # with its own beam of 2
+    student = recipe.read(out / "recipe.yaml")
+    mix = recipe.MixedFiles(source=f"{out}/source.en.gz", target=f"{out}/target.de.gz")
+    data = run.recipe.data.model_copy(update={"mix": [mix]})
+    assert student == run.recipe.model_copy(update={"data": data})  # with its own beam of 2
+    trained, _ = experiment.train(recipe.read(out / "recipe.yaml", ("training.updates=1",)), tmp_path / "student")
+    assert trained.read_json("corpus.json")["mix 1"]["pairs"] <= len(kept)  # less what is held out of the text
 
     told = json.loads((out / "provenance.json").read_text())
     assert told["runs"] == [str(run.directory), str(other)]
@@ -116,20 +117,22 @@ def test_back_translations_are_tagged_sources_and_the_text_is_the_target(folder,
     assert lines_of(out / "target.en.gz") == LINES
     assert lines_of(out / "source.de.gz") == [prefix + line.upper() for line in LINES]
     assert about["lines"] == {"read": 11, "kept": 11, "dropped": {}}
-    content = yaml.safe_load((out / "recipe.yaml").read_text())
-    mix = {"source": f"{out}/source.de.gz", "target": f"{out}/target.en.gz", "weight": 1.0}
-    assert content["data"].pop("mix") == [mix]
-    assert content["pieces"].pop("symbols", None) == ([prefix.strip()] if prefix else None)
-    assert recipe.parse(content, "the rest") == recipe.read(folder / "back.yaml")
+    student = recipe.read(out / "recipe.yaml")
+    assert student.data.mix == [recipe.MixedFiles(source=f"{out}/source.de.gz", target=f"{out}/target.en.gz")]
+    assert student.pieces.symbols == ([prefix.strip()] if prefix else [])
+    rest = {
+        "data": student.data.model_copy(update={"mix": []}),
+        "pieces": student.pieces.model_copy(update={"symbols": []}),
+    }
+    assert student.model_copy(update=rest) == recipe.read(folder / "back.yaml")
     assert "`source.de.gz` was written by a machine" in (out / "README.md").read_text()
 
 
 def test_a_recipe_keeps_the_texts_and_symbols_that_it_has():
-    class Known(recipe.Recipe):
-        def model_dump(self):
-            return {"data": {"mix": [{"source": "a", "target": "b", "weight": 2.0}]}, "pieces": {"symbols": ["<BT>"]}}
-
-    known = Known(**toy.settings().model_dump())
+    content = toy.settings().model_dump()
+    content["data"]["mix"] = [{"source": "a", "target": "b", "weight": 2.0}]
+    content["pieces"]["symbols"] = ["<BT>"]
+    known = recipe.parse(content, "a recipe")
     content = synthesis.with_synthetic(known, Path("/c"), Path("/d"), "<BT>")
     assert [mix["source"] for mix in content["data"]["mix"]] == ["a", "/c"]
     assert content["pieces"]["symbols"] == ["<BT>"]

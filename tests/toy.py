@@ -20,7 +20,7 @@ from nmt import recipe
 from nmt.batches import BatchPlan
 from nmt.pieces import Pieces
 from nmt.pieces import train as train_pieces
-from nmt.recipe import Recipe
+from nmt.recipe import Dropout, Recipe
 from nmt.symbols import EOS
 
 ENGLISH = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -48,7 +48,7 @@ def write_text(directory: Path, count: int = 60) -> Path:
 
 def settings(text: Path = Path("text"), **changes: object) -> Recipe:
     """A recipe with dropout wherever there is dropout; ``changes`` has keys like ``training__updates``."""
-    drop = {"embedding": 0.1, "layers": 0.1, "encoder_output": 0.1, "readout": 0.1, "attention": 0.1}
+    drop = dict.fromkeys(Dropout.model_fields, 0.1)
     content: dict[str, dict[str, object]] = {
         "data": {
             "source_language": "en",
