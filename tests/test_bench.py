@@ -1,7 +1,9 @@
 """The benchmarks run and write what they measured where they are told to; no figure is judged here."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +69,42 @@ def test_the_contestants_take_turns_and_one_that_fails_stops_no_other(tmp_path):
     for name in contestants.split(","):
         assert re.search(r"\| [\d,]+ \([\d,]+ to [\d,]+\) \|", rows[name]), rows[name]
     assert "failed: " in rows["joeynmt"]
+
+
+@pytest.mark.slow
+def test_a_ladder_is_climbed_once_and_its_rungs_stand_against_the_first(tmp_path):
+    (tmp_path / "ladder.yaml").write_text("""
+letters:
+  recipe: recipes/reverse.yaml
+  texts: [development, test]
+  searches: [{search.beam_size: 1}, {search.beam_size: 2, search.length_penalty: 0.5}]
+  base: {training.updates: 2, training.validate_every: 1, model.decoder_units: 16}
+  rungs:
+    plain: {}
+    "word dropout, cosine": {model.dropout.source_words: 0.1, training.schedule: cosine}
+""")
+    page, kept, runs = tmp_path / "README.md", tmp_path / "ladder.json", tmp_path / "runs"
+    command = [sys.executable, "tests/bench/ladder.py", tmp_path / "ladder.yaml", "--seeds", "1", "2", "--jobs", "2"]
+    command += ["--kept", kept, "--runs", runs, "--write", page]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True)
+    records = json.loads(kept.read_text())
+    assert [(record["rung"], record["seed"]) for record in records] == [
+        ("plain", 1), ("plain", 2), ("word dropout, cosine", 1), ("word dropout, cosine", 2),
+    ]  # fmt: skip
+    assert "--set training.schedule=cosine --set training.seed=2" in records[-1]["command"]
+    recipe = (runs / "letters" / "word-dropout--cosine-2" / "recipe.yaml").read_text()
+    assert "source_words: 0.1" in recipe
+    assert "decoder_units: 16" in recipe
+    first, last = ([cell.strip() for cell in row.split("|")] for row in page.read_text().splitlines()[-3:-1])
+    assert first[1:3] == ["plain", "1, 2"]
+    assert last[1:3] == ["word dropout, cosine", "1, 2"]
+    assert len(first) == 4 + 2 + 4  # two texts, each with two searches
+    for plain, other in zip(first[5:-1], last[5:-1], strict=True):
+        assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d", plain)
+        assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d \([+-]\d+\.\d\d\)", other)
+
+    shutil.rmtree(runs)  # all is kept: nothing is trained again
+    table = page.read_text()
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60, capture_output=True)
+    assert not runs.exists()
+    assert page.read_text() == table

@@ -213,4 +213,4 @@ def test_a_shipped_catalogue_is_pinned_and_aligned(path):
 
 
 def test_the_shipped_catalogues_are_found():
-    assert {"multi30k", "multi30k-lc-tok", "tatoeba-en-de"} <= {path.parent.name for path in CATALOGUES}
+    assert {"enja50k", "multi30k", "multi30k-lc-tok", "tatoeba-en-de"} <= {path.parent.name for path in CATALOGUES}

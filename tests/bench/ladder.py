@@ -1,0 +1,166 @@
+"""What each setting brings: the rungs of a ladder trained, scored, and written into a table.
+
+    python tests/bench/ladder.py tests/bench/ladder.yaml --jobs 2 --write recipes/README.md
+
+A ladder is a recipe, settings that all of its rungs share, and settings of each rung (see ladder.yaml). Every rung is
+trained once a seed by ``nmt train`` and scored by ``nmt evaluate``, --jobs at a time. What is finished is kept in
+--kept and not done again, so a ladder may be climbed in many sittings; a rung whose settings changed is trained anew.
+
+Texts are the development text unless the ladder says otherwise: the test text is for a recipe that has won.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+from train import machine, write
+
+Record = dict[str, Any]  # of one training: what it was, and what it scored
+
+
+def rungs(ladders: dict[str, Any], seeds: list[int], only: list[str]) -> Iterator[Record]:
+    """Every training that is wanted: its ladder, rung, seed, and the command that makes it."""
+    for ladder, content in ladders.items():
+        for rung, settings in content["rungs"].items():
+            if only and rung not in only:
+                continue
+            for seed in seeds:
+                changes = {**content.get("base", {}), **settings, "training.seed": seed}
+                yield {
+                    "ladder": ladder,
+                    "rung": rung,
+                    "seed": seed,
+                    "command": f"nmt train {content['recipe']} {shlex.join(changed(changes))}",
+                    "texts": content["texts"],
+                    "searches": [changed(search) for search in content["searches"]],
+                }
+
+
+def changed(settings: dict[str, Any]) -> list[str]:
+    """``settings`` as arguments of a command."""
+    values = {key: yaml.safe_dump(value, default_flow_style=True, width=10**6) for key, value in settings.items()}
+    return [
+        word
+        for key, value in values.items()
+        for word in ("--set", f"{key}={value.removesuffix('...' + chr(10)).strip()}")
+    ]
+
+
+def climb(wanted: Record, runs: Path) -> Record:
+    """Train and score one rung."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in wanted["rung"])
+    run = runs / wanted["ladder"] / f"{name}-{wanted['seed']}"
+    nmt(*shlex.split(wanted["command"])[1:], "--run", str(run))
+    history = json.loads((run / "history.json").read_text())
+    scores = []
+    for text in wanted["texts"]:
+        for search in wanted["searches"]:
+            nmt("evaluate", str(run), *(["--development"] if text == "development" else []), *search)
+            found = json.loads((run / f"evaluation{'-development' if text == 'development' else ''}.json").read_text())
+            scores.append({"text": text, "search": " ".join(search[1::2]), "scores": found["scores"]})
+    return {
+        **wanted,
+        "updates": history[-1]["update"],
+        "minutes": round(history[-1]["seconds"] / 60, 1),
+        "perplexity": min(entry["perplexity"] for entry in history),
+        "found": scores,
+        "machine": machine(),
+    }
+
+
+def nmt(*arguments: str) -> None:
+    print("nmt", shlex.join(arguments), file=sys.stderr)
+    done = subprocess.run([Path(sys.executable).with_name("nmt"), *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stderr}\nnmt {shlex.join(arguments)}: exit code {done.returncode}")
+
+
+def table(ladder: str, content: dict[str, Any], records: list[Record]) -> str:
+    """The rungs of a ladder that have been climbed, each against the first."""
+    columns = [(one["text"], one["search"]) for one in records[0]["found"]]
+    head = [
+        "rung",
+        "seeds",
+        "minutes",
+        "perplexity",
+        *(f"{text}: {search.replace('search.', '')}" for text, search in columns),
+    ]
+    rows = [head, ["---"] * len(head)]
+    base: list[float] = []
+    for rung in content["rungs"]:
+        of_rung = [record for record in records if record["rung"] == rung]
+        if not of_rung:
+            continue
+        cells = [rung, ", ".join(str(record["seed"]) for record in of_rung)]
+        cells += [
+            f"{statistics.mean(record[key] for record in of_rung):.{digits}f}"
+            for key, digits in (("minutes", 0), ("perplexity", 2))
+        ]
+        means = []
+        for column in range(len(columns)):
+            values = [record["found"][column]["scores"][0]["value"] for record in of_rung]
+            means.append(statistics.mean(values))
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{means[-1]:.2f}{spread}")
+        base = base or means
+        if base is not means:
+            cells[4:] = [
+                f"{cell} ({mean - first:+.2f})" for cell, mean, first in zip(cells[4:], means, base, strict=True)
+            ]
+        rows.append(cells)
+    signature = records[0]["found"][0]["scores"][0]["signature"].replace("|", r"\|")
+    machines = sorted({record["machine"] for record in records})
+    shared = shlex.join(changed(content.get("base", {})))
+    return (
+        f"`nmt train {content['recipe']} {shared}`, and the settings of each rung, which stand in "
+        f"`tests/bench/ladder.yaml`; BLEU `{signature}`; {'; '.join(machines)}\n\n"
+        + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        + "\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("ladders", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--rungs", nargs="+", default=[], metavar="NAME", help="only these")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ladder"))
+    parser.add_argument("--kept", type=Path, default=Path("docs/ladder.json"), help="what has been measured so far")
+    parser.add_argument("--write", type=Path, help="put the tables between this script's marks in a Markdown file")
+    arguments = parser.parse_args()
+    ladders = yaml.safe_load(arguments.ladders.read_text(encoding="utf-8"))
+    records: list[Record] = json.loads(arguments.kept.read_text()) if arguments.kept.is_file() else []
+    done = {(record["ladder"], record["rung"], record["seed"]): record for record in records}
+
+    def climbed(wanted: Record) -> Record:
+        known = done.get((wanted["ladder"], wanted["rung"], wanted["seed"]))
+        if known and all(known[key] == value for key, value in wanted.items()):
+            return known
+        return climb(wanted, arguments.runs)
+
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for record in pool.map(climbed, rungs(ladders, arguments.seeds, arguments.rungs)):
+            done[record["ladder"], record["rung"], record["seed"]] = record
+            arguments.kept.write_text(json.dumps(list(done.values()), indent=1, ensure_ascii=False) + "\n")
+    for ladder, content in ladders.items():
+        records = [record for record in done.values() if record["ladder"] == ladder]
+        if records:
+            text = table(ladder, content, records)
+            print(text)
+            if arguments.write:
+                write(arguments.write, f"ladder {ladder}", text)
+
+
+if __name__ == "__main__":
+    main()
