@@ -83,12 +83,10 @@ def write_run(directory: Path, text: Path, seed: int = 3, **changes: object):
 
     run = Run.open(directory, settings(text, **changes))
     run.begin()
-    piece_settings = run.recipe.pieces.model_dump(exclude={"joint"})
+    piece_settings = run.recipe.pieces.model_dump(exclude={"joint", "sampling"})
     train_pieces([*lines(60)[0], *lines(60)[1]], run.piece_paths()[0], **piece_settings)
     run.pin_pieces()
-    texts = experiment.read_texts(run.recipe.data)
-    parts = {name: part for name, part in texts._asdict().items() if part is not None}
-    run.write_json("corpus.json", {name: {"pairs": len(p), "sha256": p.checksum()} for name, p in parts.items()})
+    experiment._check_corpus(run, experiment.read_texts(run.recipe.data))
     devices.prepare(run.recipe.device)
     size = run.pieces()[0].size
     variables = model.build(run.recipe.model, size, size).trainable_variables
