@@ -248,7 +248,7 @@ def train(
         logger.info("stopped; the same command goes on from here")
         context.exit(130)
     logger.info("%s is finished: %s", run.directory, progress.finished)
-    logger.info("next: nmt evaluate %s", run.directory)
+    logger.info("next: nmt evaluate %s%s", run.directory, "" if wanted.data.test is not None else " --development")
     logger.info("  or: nmt translate %s < text.%s", run.directory, wanted.data.source_language)
 
 

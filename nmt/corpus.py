@@ -55,6 +55,7 @@ NOTES = {
 # TensorFlow's regular expressions (RE2), which the export uses, read it likewise.
 CONTROL = r"[\x00-\x1f\x7f-\x9f" + "\u2028\u2029]"
 _CONTROL = re.compile(CONTROL)
+_TAG = re.compile(r"^<[^<>\s]+>\s")
 # What tells no sentences apart: characters that are neither letter nor digit; ASCII's, which are nearly all, as bytes.
 _NOT_WORD_BEYOND_ASCII = re.compile(r"[^\w\x00-\x7f]+")
 _NOT_WORD_IN_ASCII = bytes(code for code in range(128) if not chr(code).isalnum())
@@ -514,12 +515,16 @@ def hold_out(corpus: Corpus, development: int, test: int, seed: int) -> tuple[Co
 
 
 def drop_related(corpus: Corpus, held_out: Sequence[Corpus]) -> Corpus:
-    """The pairs that share no sentence, on either side, with a held-out pair. Notes ``related`` (pairs dropped)."""
+    """The pairs that share no sentence, on either side, with a held-out pair. Notes ``related`` (pairs dropped).
+
+    A tag in front of a sentence, such as <BT>, is not looked at.
+    """
     kept = np.ones(len(corpus), bool)
     for side in ("source", "target"):
         lines = getattr(corpus, side)
         known = np.array([_key(line) for part in held_out for line in getattr(part, side)], "uint64")
-        keys = np.fromiter(map(_key, _watched(lines, "looking for held-out text", len(lines))), "uint64", len(lines))
+        untagged = (_TAG.sub("", line) for line in _watched(lines, "looking for held-out text", len(lines)))
+        keys = np.fromiter(map(_key, untagged), "uint64", len(lines))
         kept &= ~np.isin(keys, known)
     return corpus.pick(np.flatnonzero(kept), corpus.notes + Counter(related=len(corpus) - int(kept.sum())))
 

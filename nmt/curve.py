@@ -10,6 +10,7 @@ def draw(history: list[dict[str, Any]], title: str) -> bytes:
     """Perplexity and BLEU on the development text over the updates of ``history``, as a PNG."""
     from matplotlib.figure import Figure
 
+    history = [entry for entry in history if "mean_of" not in entry]  # a mean of weights is no point of the course
     updates = [entry["update"] for entry in history]
     figure = Figure(figsize=(7, 4), layout="constrained")
     left = figure.subplots()

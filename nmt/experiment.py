@@ -145,7 +145,8 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
             start.copy_pieces(run)
         source_pieces, target_pieces = _train_pieces(run, texts)
         if start:
-            fine_tuning.warn_of_unknown((source_pieces, target_pieces), texts.train)
+            for name, text in {"training": texts.train, **texts.mixes}.items():
+                fine_tuning.warn_of_unknown((source_pieces, target_pieces), text, name)
         if together and not machines.number():
             _copy_first(run)
         piece_models = source_pieces, target_pieces
@@ -292,7 +293,7 @@ def read_text(run: Run, part: Literal["train", "development", "test"]) -> Corpus
     if isinstance(setting, Files) and part != "train":  # of which nothing is held out
         text = _read(data.corpus, setting)
     else:
-        text = getattr(read_texts(data, index.load(run.path(_INDEX), _origin(data))), part)
+        text = getattr(_known_texts(run), part)
     known = (run.read_json("corpus.json") or {}).get(part)
     if known != _fingerprint(text):
         raise RunError(
@@ -301,6 +302,15 @@ def read_text(run: Run, part: Literal["train", "development", "test"]) -> Corpus
             "text of your own"
         )
     return text
+
+
+def _known_texts(run: Run) -> Texts:
+    """The texts of ``run``, by its index where that still holds; without what is mixed in, which may be gone by now."""
+    data = run.recipe.data
+    with contextlib.suppress(CorpusError):
+        if known := index.load(run.path(_INDEX), _origin(data)):
+            return read_texts(data, known)
+    return read_texts(data.model_copy(update={"mix": []}))
 
 
 def evaluate(runs: Sequence[Run], text: Corpus, name: str = "test") -> TestResult:
@@ -417,10 +427,21 @@ def _score_before(run: Run, start: fine_tuning.Start, texts: Texts, engine: Engi
             logger.info("old and new domain have one and the same %s text", part)
             domains.clear()
         domains = {"old": old, **domains}
+    to_learn = [texts.train, *texts.mixes.values()]
     found: dict[str, dict[str, Any]] = {}
     for domain, (name, text) in domains.items():
         scores = _evaluate([run], engine, text, f"{domain}-before").scores
-        found[domain] = {"text": name, **_fingerprint(text), "before": [asdict(one) for one in scores]}
+        learnt = sum(len(part) - len(corpus.drop_related(part, [text])) for part in to_learn)
+        if learnt:
+            logger.warning(
+                "%d pairs to train on share a sentence with the text that the %s domain is scored on (%s), which then "
+                "says less; leave them out of data.train and data.mix",
+                learnt,
+                domain,
+                name,
+            )
+        found[domain] = {"text": name, **_fingerprint(text), "learnt": learnt}
+        found[domain]["before"] = [asdict(one) for one in scores]
     # Before the first checkpoint: wherever there is one, this file tells of the weights that it came from.
     run.write_json(
         _FINE_TUNING,
@@ -454,7 +475,9 @@ def _score_after(run: Run, engine: KerasEngine) -> None:
             found["p_values"] = [row.bleu_p_value, row.chrf_p_value]
             run.write_json(_FINE_TUNING, record)
         scores = {when: [Score(**one) for one in found[when]] for when in ("before", "after")}
-        changes.append(fine_tuning.Change(domain, found["text"], **scores, p_values=found["p_values"]))
+        changes.append(
+            fine_tuning.Change(domain, found["text"], **scores, p_values=found["p_values"], learnt=found["learnt"])
+        )
     if changes:
         logger.info("before and after fine-tuning:\n%s", fine_tuning.table(changes))
     for change in changes:

@@ -113,24 +113,26 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
     ]
 
 
-def warn_of_unknown(models: tuple[Pieces, Pieces], text: Corpus) -> None:
+def warn_of_unknown(models: tuple[Pieces, Pieces], text: Corpus, name: str) -> None:
     """Tell how much of the training text the taken pieces cannot spell; with byte fallback that is nothing.
 
     Args:
         models: of source and target.
         text: what is trained on; of a large one, a sample is looked through.
+        name: what a reader calls it.
     """
     for side, model, lines in zip(("source", "target"), models, (text.source, text.target), strict=True):
         looked_through = corpus.sample([lines], _LOOKED_THROUGH)
         ids = [piece for row in model.encode_lines(looked_through) for piece in row]
         if unknown := ids.count(UNK):
             logger.warning(
-                "%d of %d pieces in %d lines of the %s training text hold characters that training.init_from does not "
+                "%d of %d pieces in %d lines of the %s of the %s text hold characters that training.init_from does not "
                 "know; all of them are one and the same to the model (its pieces have no byte_fallback)",
                 unknown,
                 len(ids),
                 len(looked_through),
                 side,
+                name,
             )
 
 
@@ -142,13 +144,16 @@ class Change(NamedTuple):
     before: list[Score]
     after: list[Score]
     p_values: list[float]  # paired bootstrap
+    learnt: int = 0  # pairs that were trained on and share a sentence with this text
 
     def __str__(self) -> str:
         """In a sentence, by BLEU."""
         before, after, p_value = self.before[0].value, self.after[0].value, self.p_values[0]
         found = f"BLEU {before:.1f} → {after:.1f} (p = {p_value:.3f})"
+        if self.learnt:
+            found += f", though {self.learnt:,} pairs that were trained on share a sentence with its text"
         if p_value >= _SIGNIFICANCE:
-            return f"the {self.domain} domain is kept as it was: {found}, no difference that cannot be chance"
+            return f"the {self.domain} domain changed no more than by chance: {found}"
         if after > before:
             return f"the {self.domain} domain got better: {found}"
         ways = {

@@ -14,8 +14,10 @@ from random import Random
 
 BLANK = "▁"
 
-# Words; of 30,000 sentences all, of larger text those that come often. About 3 kB each.
+# Words; of 30,000 sentences all, of larger text those that come often. About 3 kB each: longer ones, such as sentences
+# without blanks, hardly ever come again.
 _REMEMBERED = 50_000
+_LONGEST_REMEMBERED = 12  # pieces
 
 
 class Sampler:
@@ -52,7 +54,7 @@ class Sampler:
         """Backward sampling: the last piece of the word, the last one of what is before it, and so on."""
         if self._fixed[word[0]]:
             return word
-        lattice = self._lattice(word)
+        lattice = (self._lattice if len(word) <= _LONGEST_REMEMBERED else self._build)(word)
         drawn = []
         end = len(lattice) - 1
         while end:

@@ -122,7 +122,7 @@ class TranslationModel(keras.Model):
 
         In training with several ``streams`` (B must be as many at least) a list of them, for the parts of the batch: no
         part waits for another, so a backend may compute them at the same time, each on a core of its own. In training
-        with ``r_drop`` each part is computed twice at once, [2B, T, V]: its rows, and all of them once more.
+        with ``r_drop`` each part is computed twice at once, [2B, T, V]: every row, and the same row once more below it.
         ``compute_loss`` takes either.
         """
         source, target_in = inputs["source"], inputs["target_in"]
@@ -185,10 +185,10 @@ class TranslationModel(keras.Model):
         """What each position of ``target`` [B, T] costs, [B, T]."""
         if not (training and self.r_drop):
             return loss.cross_entropy(logits, target, self.label_smoothing)
-        rows = ops.shape(target)[0]
-        both = loss.cross_entropy(logits, _twice(target), self.label_smoothing)  # [2B, T]
-        apart = loss.disagreement(logits[:rows], logits[rows:], target)  # [B, T]
-        return (both[:rows] + both[rows:] + self.r_drop * apart) / 2
+        both = _pairs(loss.cross_entropy(logits, _twice(target), self.label_smoothing))  # [B, 2, T]
+        logits = _pairs(logits)  # [B, 2, T, V]
+        apart = loss.disagreement(logits[:, 0], logits[:, 1], target)  # [B, T]
+        return (both[:, 0] + both[:, 1] + self.r_drop * apart) / 2
 
     def _logits(self, readout: Any) -> Any:
         kernel = ops.cast(self.output_embedding.embeddings, self.compute_dtype)  # [V, R]
@@ -252,8 +252,13 @@ def _cut(rows: Any, parts: int) -> list[Any]:
 
 
 def _twice(rows: Any) -> Any:
-    """``rows`` [B, ...] and all of them once more, [2B, ...]."""
-    return ops.concatenate([rows, rows], axis=0)
+    """``rows`` [B, ...], each with itself once more below it, [2B, ...]: so both lie on one device."""
+    return ops.repeat(rows, 2, axis=0)
+
+
+def _pairs(rows: Any) -> Any:
+    """``rows`` of ``_twice`` [2B, ...] as [B, 2, ...]."""
+    return ops.reshape(rows, (-1, 2, *ops.shape(rows)[1:]))
 
 
 def build(

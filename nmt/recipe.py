@@ -148,11 +148,13 @@ class Dropout(Section):
     attention: Rate = 0.0
     """on the attention weights"""
     source_words: Rate = 0.0
-    """whole source pieces, whose embedding is then zero (word dropout: arXiv:1512.05287, section 4.2)"""
+    """whole source pieces, whose embedding is then zero (word dropout: arXiv:1512.05287, section 4.2, but each place
+    for itself, where the paper drops a word wherever it stands in the sentence)"""
     target_words: Rate = 0.0
     """the same of the target pieces that the decoder reads"""
     recurrent_weights: Rate = 0.0
-    """the weights from state to state in every LSTM, one draw a batch (weight-drop: arXiv:1708.02182)"""
+    """the weights from state to state in every LSTM (weight-drop: arXiv:1708.02182), one draw for all sentences and
+    steps that are computed together, both passes of r_drop among them"""
 
 
 class Model(Section):

@@ -300,10 +300,16 @@ class Run:
     def load_validated(self, update: int) -> list[dict[str, np.ndarray]]:
         """The weights that were kept of validations up to ``update``, by name, the oldest first.
 
-        Raises:
-            RunError: one is damaged.
+        A damaged file (a crash of the machine) is told of and left out.
         """
-        return [_weights(path) for path in self._validated() if int(path.stem) <= update]
+        found = []
+        for path in self._validated():
+            if int(path.stem) <= update:
+                try:
+                    found.append(_unpacked(path))
+                except _DAMAGE as error:
+                    logger.warning("%s is damaged (%s) and left out", path, _reason(error))
+        return found
 
     def _validated(self) -> list[Path]:
         return sorted(self.path("validated").glob("[0-9]*.npz"))
@@ -318,7 +324,11 @@ class Run:
         Raises:
             RunError: there are none yet, or they are damaged.
         """
-        return _weights(self._best())
+        path = self._best()
+        try:
+            return _unpacked(path)
+        except _DAMAGE as error:
+            raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
 
     def weights_checksum(self) -> str:
         """SHA-256, in hexadecimal, of the file of the weights that translate.
@@ -387,13 +397,6 @@ def weights_by_name(variables: list[Any], values: list[Any]) -> dict[str, np.nda
     return {
         variable.path.split("/", 1)[-1]: np.asarray(value) for variable, value in zip(variables, values, strict=True)
     }
-
-
-def _weights(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return _unpacked(path)
-    except _DAMAGE as error:
-        raise RunError(f"{path} is damaged ({error}); restore it from a backup or train again") from error
 
 
 def assign_weights(variables: list[Any], weights: dict[str, np.ndarray], origin: Path) -> None:

@@ -38,6 +38,7 @@ from nmt import corpus, experiment
 from nmt import recipe as recipes
 from nmt.recipe import Recipe
 from nmt.run import Run, locked, version, whole
+from nmt.symbols import check_symbols
 from nmt.translator import Translator
 
 logger = logging.getLogger("nmt")
@@ -92,8 +93,11 @@ def synthesize(
     directory = Path(directory)
     if tag is None:
         tag = BACK_TRANSLATION_TAG if side == "source" else ""
-    if tag and tag.split() != [tag]:
-        raise SynthesisError(f"a tag is one word in front of each source, for example <BT>; received {tag!r}")
+    if tag:
+        try:
+            check_symbols([tag])
+        except ValueError as error:
+            raise SynthesisError(f"a tag is one word in front of each source, for example <BT>: {error}") from error
     if side == "source" and (text is None or recipe is None):
         raise SynthesisError(
             "back-translation (--as source) needs --text, a file in the language that the run reads, and --for, the "
@@ -127,9 +131,12 @@ def synthesize(
         shutil.rmtree(working, ignore_errors=True)  # it may have been killed while doing so
         return about
     chunks = {first: working / f"{first:012d}.json" for first in range(0, len(lines), CHUNK_LINES)}
-    missing = [first for first, path in chunks.items() if not path.is_file()]
     translator = Translator(*runs)  # before the directory: what cannot translate leaves none
     with locked(working, "synthesizing"):
+        if (directory / _PROVENANCE).is_file():  # another process finished it meanwhile
+            shutil.rmtree(working)
+            return _begun(directory, about)
+        missing = [first for first, path in chunks.items() if not path.is_file()]
         _write(working / _PROVENANCE, _json(about))
         done = len(lines) - sum(min(CHUNK_LINES, len(lines) - first) for first in missing)
         if done:
@@ -147,6 +154,7 @@ def with_synthetic(recipe: Recipe, source: Path, target: Path, tag: str) -> dict
     """The content of ``recipe`` with one more parallel text to train on, whose sources begin with ``tag`` if any."""
     content = recipe.model_dump()
     data, pieces = content["data"], content["pieces"]
+    content["training"]["init_from"] = None  # other pieces, or another size of model, than those weights are of
     data["mix"] = [*data["mix"], {"source": str(source), "target": str(target), "weight": 1.0}]
     if tag:
         pieces["symbols"] = list(dict.fromkeys([*pieces["symbols"], tag]))  # never cut into pieces
@@ -154,7 +162,7 @@ def with_synthetic(recipe: Recipe, source: Path, target: Path, tag: str) -> dict
 
 
 def _check_languages(run: Run, student: Recipe, side: Side, recipe: str | Path | None) -> None:
-    """Refuse a recipe for other languages than those of the corpus that will come of it."""
+    """Refuse a recipe for other languages, or another form of text, than those of the corpus that will come of it."""
     ours = run.recipe.data.source_language, run.recipe.data.target_language
     theirs = student.data.source_language, student.data.target_language
     if theirs != (ours if side == "target" else ours[::-1]):
@@ -164,6 +172,11 @@ def _check_languages(run: Run, student: Recipe, side: Side, recipe: str | Path |
         raise SynthesisError(
             f"{recipe} is for {theirs[0]} → {theirs[1]}, and {run.directory} translates {ours[0]} → {ours[1]}; "
             f"--as {side} needs a run of {wanted}"
+        )
+    if student.data.tokenized != run.recipe.data.tokenized:
+        raise SynthesisError(
+            f"data.tokenized is {student.data.tokenized} in {recipe} and {run.recipe.data.tokenized} in "
+            f"{run.directory}: its translations would be text of another form; take a run and a recipe of one form"
         )
 
 

@@ -321,7 +321,8 @@ class _Loop(keras.callbacks.Callback):
             f"the {what} became {value} at update {update}, batch {position.number} of epoch {position.epoch}; "
             f"checkpoints of before, if there are any, are kept in {self.run.path('checkpoints')}. Train into a new "
             "directory (--run) with a lower training.learning_rate or training.clip_norm or longer "
-            "training.warmup_updates, or look at the training pairs of that batch, numbered without those left out: "
+            "training.warmup_updates, or look at the training pairs of that batch, numbered without those left out "
+            "(those of data.train, then those of data.mix): "
             f"{', '.join(str(pair + 1) for pair in self.plan.epoch(position.epoch)[position.number][:5])}, …"
         )
 
@@ -367,13 +368,17 @@ class _Loop(keras.callbacks.Callback):
         for line in lines:
             logger.info("sample\n%s", line)
         self.run.write(f"samples/{update:09d}.txt", "\n".join(lines).encode())
+        self._remember(update, found)
+        self._open_window()
+
+    def _remember(self, update: int, found: Validation, **what: Any) -> None:
+        """Put a validation into the history; of something else than the weights at hand, ``what`` says so."""
         scores = {"loss": found.loss, "perplexity": found.perplexity, "accuracy": found.accuracy}
         scores |= {"bleu": found.bleu.value, "chrf": found.chrf.value}
-        self.events.write(update, {f"development/{name}": value for name, value in scores.items()})
-        self.progress.history.append(
-            {"update": update, **scores, "signature": found.bleu.signature, "seconds": round(self._seconds(), 1)}
-        )
-        self._open_window()
+        if not what:
+            self.events.write(update, {f"development/{name}": value for name, value in scores.items()})
+        kept = {"signature": found.bleu.signature, "seconds": round(self._seconds(), 1)}
+        self.progress.history.append({"update": update, **what, **scores, **kept})
 
     def _validate_with(self, weights: list[np.ndarray]) -> tuple[Validation, bool]:
         """What ``weights`` in place of the model's are worth; whether that is the best so far, and then kept."""
@@ -389,6 +394,7 @@ class _Loop(keras.callbacks.Callback):
         kept = self.run.load_validated(update)[-self.settings.average_last :]
         mean = {name: np.mean([weights[name] for weights in kept], axis=0) for name in kept[0]}
         found, better = self._validate_with(list(mean.values()))
+        self._remember(update, found, mean_of=len(kept))
         logger.info(
             "mean weights of the last %d validations: loss=%.4f perplexity=%.2f greedy chrF %.2f, %s%s",
             len(kept),

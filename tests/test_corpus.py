@@ -24,6 +24,7 @@ from nmt.corpus import (
     clean,
     describe,
     drop_empty,
+    drop_related,
     hold_out,
     read_lines,
     read_parallel,
@@ -485,3 +486,10 @@ def test_joined_texts_are_one():
     assert (len(joined), joined[-1], joined[-6], joined[1:5:2]) == (6, "f", "a", ["b", "d"])
     with pytest.raises(IndexError):
         joined[6]
+
+
+def test_what_is_related_to_held_out_text_is_dropped_whatever_tag_it_has():
+    mixed = Corpus(["<BT> A man sleeps.", "<BT> two dogs", "a cat", "<b>bold", "sleeps"], ["1", "2", "3", "4", "5"])
+    kept = drop_related(mixed, [Corpus(["a man sleeps", "b bold"], ["x", "5!"])])
+    assert list(kept.source) == ["<BT> two dogs", "a cat"]
+    assert kept.notes["related"] == 3

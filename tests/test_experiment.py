@@ -389,6 +389,16 @@ def test_texts_are_mixed_in_after_the_training_text_with_their_weights(mixed, te
     }
 
 
+def test_what_is_held_out_is_read_without_what_was_mixed_in(text):
+    (text / "tagged.tsv").write_text("<BT> one\teins\n")
+    mix = [{"tsv": str(text / "tagged.tsv")}]
+    run = toy.write_run(text / "run", text, data__test=4, data__mix=mix)
+    before = read_text(run, "test")
+    assert len(before) == 4
+    (text / "tagged.tsv").unlink()
+    assert read_text(run, "test") == before
+
+
 def test_pieces_are_learnt_from_all_text(mixed, text):
     (text / "more.tsv").write_text("quick\tÿ\n" * 30, encoding="utf-8")
     planned(with_large_batches(mixed), text / "run")

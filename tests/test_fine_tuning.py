@@ -200,7 +200,8 @@ def test_characters_that_the_old_pieces_do_not_know_are_counted(old, new, tmp_pa
         experiment.train(wanted, tmp_path / "run")
     text = experiment.read_texts(wanted.data).train.source
     ones = sum(line.split().count("日") for line in text)  # each is one unknown piece after the blank's
-    found = re.findall(r"(\d+) of \d+ pieces in (\d+) lines of the (\w+) training text hold characters", caplog.text)
+    told = r"(\d+) of \d+ pieces in (\d+) lines of the (\w+) of the training text hold characters"
+    found = re.findall(told, caplog.text)
     assert found == [(str(ones), str(len(text)), "source")]
 
 
@@ -268,6 +269,23 @@ def test_before_is_what_the_old_run_scores_on_its_own_test_text(tuned, old):
     assert [Score(**one) for one in record["domains"]["old"]["before"]] == scores
     own = experiment.evaluate([Run.find(folder / "run")], experiment.read_text(Run.find(folder / "run"), "test"))
     assert [Score(**one) for one in record["domains"]["new"]["after"]] == own.scores
+
+
+def test_it_is_told_where_old_text_is_mixed_in_with_what_the_old_run_held_out(tmp_path, old, new, caplog):
+    """All of the old run's text, as a user has it in a file: eight pairs of it are what the old domain is scored on."""
+    caplog.set_level("INFO", "nmt")
+    mix = [old.recipe.data.train.model_dump(exclude_none=True)]
+    settings = new(training__updates=1, data__development=1, data__mix=mix)
+    run, _ = experiment.train(settings, tmp_path / "run")
+    held_out = experiment.read_text(old, "test")
+    texts = experiment.read_texts(run.recipe.data)
+    learnt = {*zip(texts.train.source, texts.train.target, strict=True)}
+    learnt |= {*zip(texts.mixes["mix 1"].source, texts.mixes["mix 1"].target, strict=True)}
+    assert learnt & {*zip(held_out.source, held_out.target, strict=True)}
+    count = run.read_json("fine_tuning.json")["domains"]["old"]["learnt"]
+    assert count > 0
+    assert f"{count} pairs to train on share a sentence with the text that the old domain is scored on" in caplog.text
+    assert f"though {count} pairs that were trained on share a sentence with its text" in caplog.text
 
 
 def test_a_second_start_tells_it_again_without_the_old_run_and_without_translating(tuned, old, monkeypatch):
@@ -449,11 +467,16 @@ def change(domain, before, after, p_value):
         (change("old", 38.3, 38.9, 0.04), "the old domain got better: BLEU 38.3 → 38.9 (p = 0.040)"),
         (
             change("old", 38.3, 38.1, 0.3),
-            "the old domain is kept as it was: BLEU 38.3 → 38.1 (p = 0.300), no difference that cannot be chance",
+            "the old domain changed no more than by chance: BLEU 38.3 → 38.1 (p = 0.300)",
         ),
         (
             change("old", 0.0, 0.0, 1.0),
-            "the old domain is kept as it was: BLEU 0.0 → 0.0 (p = 1.000), no difference that cannot be chance",
+            "the old domain changed no more than by chance: BLEU 0.0 → 0.0 (p = 1.000)",
+        ),
+        (
+            change("old", 38.3, 39.9, 0.01)._replace(learnt=1200),
+            "the old domain got better: BLEU 38.3 → 39.9 (p = 0.010), though 1,200 pairs that were trained on share a "
+            "sentence with its text",
         ),
     ],
 )

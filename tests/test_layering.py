@@ -44,7 +44,7 @@ ROOMS = {
     "fine_tuning forecast training",
     "draft": "recipe corpus pieces experiment",
     "translator": "recipe pieces search engines translation run experiment",
-    "synthesis": "recipe corpus run experiment translator",
+    "synthesis": "symbols recipe corpus run experiment translator",
     "cli": "recipe corpus score export run evaluation experiment draft translator synthesis",
 }
 

@@ -132,10 +132,12 @@ def test_a_recipe_keeps_the_texts_and_symbols_that_it_has():
     content = toy.settings().model_dump()
     content["data"]["mix"] = [{"source": "a", "target": "b", "weight": 2.0}]
     content["pieces"]["symbols"] = ["<BT>"]
+    content["training"]["init_from"] = "runs/old"
     known = recipe.parse(content, "a recipe")
     content = synthesis.with_synthetic(known, Path("/c"), Path("/d"), "<BT>")
     assert [mix["source"] for mix in content["data"]["mix"]] == ["a", "/c"]
     assert content["pieces"]["symbols"] == ["<BT>"]
+    assert content["training"]["init_from"] is None  # those weights have other pieces, or other sizes
     assert synthesis.with_synthetic(known, Path("/c"), Path("/d"), "<KD>")["pieces"]["symbols"] == ["<BT>", "<KD>"]
 
 
@@ -323,11 +325,15 @@ def test_what_does_not_fit_is_refused_and_leaves_no_directory(folder, run, shout
         match=rf"{back} is for de → en, and {run.directory} translates en → de; --as target needs .* same",
     ):
         synthesize([run], out, "target", text, back)
-    for tag in ("<B T>", " ", "<BT> "):
+    for tag in ("<B T>", " ", "<BT> ", "<s>"):
         with pytest.raises(
-            SynthesisError, match=f"one word in front of each source, for example <BT>; received '{tag}'"
+            SynthesisError, match=f"one word in front of each source, for example <BT>: '{tag}' cannot be a symbol"
         ):
             synthesize([run], out, "target", text, tag=tag)
+    formed = recipe.read(same, ("data.tokenized=true",))
+    (tmp_path / "formed.yaml").write_text(recipe.effective(formed))
+    with pytest.raises(SynthesisError, match=r"data\.tokenized is True in .*formed\.yaml and False in .*run: its"):
+        synthesize([run], out, "target", text, tmp_path / "formed.yaml")
     with pytest.raises(corpus.CorpusError, match=r"texd does not exist: did you mean .*text"):
         synthesize([run], out, "target", folder / "texd")
     with pytest.raises(RecipeError, match="no such recipe"):

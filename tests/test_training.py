@@ -221,15 +221,21 @@ def test_the_mean_is_taken_where_training_stops_early_and_only_then(tmp_path):
     train(run, model, toy.plan(), scripted([2.0], [5.0], at_each=count.append))
     assert len(count) == 4  # three validations until it stops, and that of the mean
     assert len(run.load_validated(update=3)) == 3
-    assert len(run.read_json("history.json")) == 3
+    assert [entry.get("mean_of") for entry in run.read_json("history.json")] == [None, None, None, 3]
 
 
-def test_damaged_weights_of_a_validation_are_named(tmp_path):
-    run = new_run(tmp_path, updates=1, average_last=2)
-    train(run, bigram(), toy.plan(), scripted())
-    run.path("validated/000000001.npz").write_bytes(b"")
-    with pytest.raises(RunError, match=r"validated/000000001\.npz is damaged"):
-        run.load_validated(update=1)
+def test_damaged_weights_of_a_validation_are_left_out_of_the_mean(tmp_path, caplog):
+    def damage(number):
+        if number == 2:
+            run.path("validated/000000001.npz").write_bytes(b"")
+
+    run = new_run(tmp_path, updates=3, average_last=3)
+    train(run, bigram(), toy.plan(), scripted([2.0], [1.0, 1.0, 1.0, 9.0], at_each=damage))
+    assert "validated/000000001.npz is damaged" in caplog.text
+    second, third = run.load_validated(update=3)
+    mean = [np.mean(arrays, axis=0) for arrays in zip(second.values(), third.values(), strict=True)]
+    assert_equal(run.load_best().values(), mean)
+    assert [entry.get("mean_of") for entry in run.read_json("history.json")] == [None, None, None, 2]
 
 
 def test_each_validation_is_kept_for_a_reader(tmp_path):
@@ -366,7 +372,8 @@ def test_a_loss_that_is_no_number_stops_training_and_names_its_batch(tmp_path, m
     message = str(caught.value)
     assert f"the loss became nan at update 4, batch {position.number} of epoch {position.epoch};" in message
     pairs = plan.epoch(position.epoch)[position.number][:5] + 1
-    assert f"of that batch, numbered without those left out: {', '.join(map(str, pairs))}" in message
+    numbers = ", ".join(map(str, pairs))
+    assert f"left out (those of data.train, then those of data.mix): {numbers}, …" in message
     assert "(--run) with a lower training.learning_rate" in message
     checkpoint = run.load_checkpoint()
     assert checkpoint.update == 2
