@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from nmt import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,6 +75,19 @@ def test_the_contestants_take_turns_and_one_that_fails_stops_no_other(tmp_path):
     assert "failed: " in rows["joeynmt"]
 
 
+def test_every_rung_of_the_ladder_is_a_recipe_of_its_own(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "bench")
+    monkeypatch.chdir(ROOT)
+    import ladder
+
+    wanted = list(ladder.rungs(yaml.safe_load((ROOT / "tests/bench/ladder.yaml").read_text()), seeds=[1, 2], only=[]))
+    recipes = []
+    for rung in wanted:
+        _, _, name, *settings = shlex.split(rung["command"])
+        recipes.append(recipe.effective(recipe.read(name, tuple(settings[1::2]))))
+    assert len(set(recipes)) == len(recipes) > 30
+
+
 @pytest.mark.slow
 def test_a_ladder_is_climbed_once_and_its_rungs_stand_against_the_first(tmp_path):
     (tmp_path / "ladder.yaml").write_text("""
@@ -92,9 +109,9 @@ letters:
         ("plain", 1), ("plain", 2), ("word dropout, cosine", 1), ("word dropout, cosine", 2),
     ]  # fmt: skip
     assert "--set training.schedule=cosine --set training.seed=2" in records[-1]["command"]
-    recipe = (runs / "letters" / "word-dropout--cosine-2" / "recipe.yaml").read_text()
-    assert "source_words: 0.1" in recipe
-    assert "decoder_units: 16" in recipe
+    trained = (runs / "letters" / "word-dropout--cosine-2" / "recipe.yaml").read_text()
+    assert "source_words: 0.1" in trained
+    assert "decoder_units: 16" in trained
     first, last = ([cell.strip() for cell in row.split("|")] for row in page.read_text().splitlines()[-3:-1])
     assert first[1:3] == ["plain", "1, 2"]
     assert last[1:3] == ["word dropout, cosine", "1, 2"]
