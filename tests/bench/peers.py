@@ -109,7 +109,9 @@ def prepare(settings: Recipe, folder: Path) -> dict[str, Any]:
     if not settings.pieces.joint:
         raise SystemExit("the contestants share one vocabulary: choose a recipe with pieces.joint: true")
     texts = experiment.read_texts(settings.data)
-    learned = pieces.learn([*texts.train.source, *texts.train.target], **settings.pieces.model_dump(exclude={"joint"}))
+    learned = pieces.learn(
+        [*texts.train.source, *texts.train.target], **settings.pieces.model_dump(exclude={"joint", "sampling"})
+    )
     source, target = (learned.encode_lines(side) for side in (texts.train.source, texts.train.target))
     longest = settings.data.max_length
     kept = [pair for pair in range(len(source)) if max(len(source[pair]), len(target[pair])) <= longest]
