@@ -56,6 +56,12 @@ def changed(settings: dict[str, Any]) -> list[str]:
     ]
 
 
+def kept(path: Path) -> dict[tuple[str, str, int], Record]:
+    """What has been measured so far, by ladder, rung and seed."""
+    records: list[Record] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return {(record["ladder"], record["rung"], record["seed"]): record for record in records}
+
+
 def climb(wanted: Record, runs: Path) -> Record:
     """Train and score one rung."""
     name = "".join(letter if letter.isalnum() else "-" for letter in wanted["rung"])
@@ -140,8 +146,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the tables between this script's marks in a Markdown file")
     arguments = parser.parse_args()
     ladders = yaml.safe_load(arguments.ladders.read_text(encoding="utf-8"))
-    records: list[Record] = json.loads(arguments.kept.read_text()) if arguments.kept.is_file() else []
-    done = {(record["ladder"], record["rung"], record["seed"]): record for record in records}
+    done = kept(arguments.kept)
 
     def climbed(wanted: Record) -> Record:
         known = done.get((wanted["ladder"], wanted["rung"], wanted["seed"]))
@@ -151,7 +156,8 @@ def main() -> None:
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for record in pool.map(climbed, rungs(ladders, arguments.seeds, arguments.rungs)):
-            done[record["ladder"], record["rung"], record["seed"]] = record
+            # Read again: another process may be climbing another rung.
+            done = kept(arguments.kept) | {(record["ladder"], record["rung"], record["seed"]): record}
             arguments.kept.write_text(json.dumps(list(done.values()), indent=1, ensure_ascii=False) + "\n")
     for ladder, content in ladders.items():
         records = [record for record in done.values() if record["ladder"] == ladder]
