@@ -80,10 +80,13 @@ def test_every_rung_of_the_ladder_is_a_recipe_of_its_own(monkeypatch):
     monkeypatch.chdir(ROOT)
     import ladder
 
-    wanted = list(ladder.rungs(yaml.safe_load((ROOT / "tests/bench/ladder.yaml").read_text()), seeds=[1, 2], only=[]))
+    ladders = yaml.safe_load((ROOT / "tests/bench/ladder.yaml").read_text())
+    wanted = list(ladder.rungs(ladders, seeds=[1, 2], only=[], runs=Path("runs/ladder")))
     recipes = []
     for rung in wanted:
-        _, _, name, *settings = shlex.split(rung["command"])
+        _, job, name, *settings = shlex.split(rung["command"])
+        if job == "evaluate" or "before" in rung:  # made of other runs
+            continue
         recipes.append(recipe.effective(recipe.read(name, tuple(settings[1::2]))))
     assert len(set(recipes)) == len(recipes) > 30
 
@@ -99,26 +102,37 @@ letters:
   rungs:
     plain: {}
     "word dropout, cosine": {model.dropout.source_words: 0.1, training.schedule: cosine}
+    both: {ensemble: [plain, "word dropout, cosine"]}
+    made: {before: ["cp recipes/reverse.yaml {runs}/{seed}.yaml"], recipe: "{runs}/{seed}.yaml", model.decoder_units: 8}
 """)
     page, kept, runs = tmp_path / "README.md", tmp_path / "ladder.json", tmp_path / "runs"
     command = [sys.executable, "tests/bench/ladder.py", tmp_path / "ladder.yaml", "--seeds", "1", "2", "--jobs", "2"]
     command += ["--kept", kept, "--runs", runs, "--write", page]
     subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True)
     records = json.loads(kept.read_text())
+    order = ["plain", "word dropout, cosine", "both", "made"]
+    records.sort(key=lambda record: (order.index(record["rung"]), record["seed"]))
     assert [(record["rung"], record["seed"]) for record in records] == [
         ("plain", 1), ("plain", 2), ("word dropout, cosine", 1), ("word dropout, cosine", 2),
+        ("both", 1), ("both", 2), ("made", 1), ("made", 2),
     ]  # fmt: skip
-    assert "--set training.schedule=cosine --set training.seed=2" in records[-1]["command"]
+    assert "--set training.schedule=cosine --set training.seed=2" in records[3]["command"]
+    assert records[5]["command"] == f"nmt evaluate {runs}/letters/plain-2 {runs}/letters/word-dropout--cosine-2"
+    assert records[7]["command"].startswith(f"nmt train {runs}/2.yaml --set ")
+    assert "decoder_units: 8" in (runs / "letters" / "made-2" / "recipe.yaml").read_text()
     trained = (runs / "letters" / "word-dropout--cosine-2" / "recipe.yaml").read_text()
     assert "source_words: 0.1" in trained
     assert "decoder_units: 16" in trained
-    first, last = ([cell.strip() for cell in row.split("|")] for row in page.read_text().splitlines()[-3:-1])
+    rows = [[cell.strip() for cell in row.split("|")] for row in page.read_text().splitlines()[-5:-1]]
+    first, last, both, _ = rows
+    assert both[1:5] == ["both", "1, 2", "", ""]  # nothing was trained
     assert first[1:3] == ["plain", "1, 2"]
     assert last[1:3] == ["word dropout, cosine", "1, 2"]
     assert len(first) == 4 + 2 + 4  # two texts, each with two searches
-    for plain, other in zip(first[5:-1], last[5:-1], strict=True):
+    for plain, *others in zip(*(row[5:-1] for row in rows), strict=True):
         assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d", plain)
-        assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d \([+-]\d+\.\d\d\)", other)
+        for other in others:
+            assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d \([+-]\d+\.\d\d\)", other)
 
     shutil.rmtree(runs)  # all is kept: nothing is trained again
     table = page.read_text()
