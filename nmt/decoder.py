@@ -109,8 +109,7 @@ class RecurrentFlow(keras.layers.Layer):
         return ops.concatenate([kernel[:context], self.drop(kernel[context:], training=True)], axis=0)
 
     def _advance(self, projected: Any, hidden: Any, cell: Any, memory: Memory, kernel: Any) -> tuple[Any, Any, Any]:
-        context, _ = self.attention(ops.expand_dims(hidden, 1), memory)  # [B, 1, C]
-        context = ops.squeeze(context, 1)
+        context = self.attention.ask(hidden, memory)  # [B, C]
         both = ops.concatenate([context, hidden], axis=-1)  # [B, C + H]
         gates = projected + ops.matmul(both, kernel)  # [B, 4H]
         i, f, g, o = ops.split(gates, 4, axis=-1)
@@ -184,8 +183,7 @@ class ParallelFlow(keras.layers.Layer):
     def step(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any]:
         """One piece ``embedded`` [B, E]: the new hidden state and cell [B, H], and the context [B, C]."""
         _, (hidden, cell) = self.lstm.cell(embedded, [hidden, cell])
-        context, _ = self.attention(ops.expand_dims(hidden, 1), memory)  # [B, 1, C]
-        return hidden, cell, ops.squeeze(context, 1)
+        return hidden, cell, self.attention.ask(hidden, memory)
 
     def get_config(self) -> dict[str, Any]:
         attention = self.attention

@@ -2,13 +2,16 @@
 
 The step function is given by an engine::
 
-    expand(tokens [R], state) -> (log_probabilities [R, C], ids [R, C], state)
+    expand(tokens [R], parents [R], state, memory) -> (log_probabilities [R, C], ids [R, C], state)
 
-It feeds the last piece of R sequences and names the C best next pieces of each, best first, with their
-log-probabilities (log-softmax of this step alone). ``log_probabilities`` of -inf mark what cannot be: PAD and BOS
-always, and whatever fills up C where the vocabulary is smaller than C. ``state`` is any nest of tuples, named tuples,
-lists and dicts of arrays whose first dimension is R; what never changes (the encoder's memory) is bound inside
-``expand``. Greedy search has one row a sentence, beam search K: rows 0..K-1 belong to sentence 0, and so on. Rows that
+It feeds the last piece of R sequences, of which each grew from row ``parents`` of the state, and names the C best next
+pieces of each, best first, with their log-probabilities (log-softmax of this step alone). ``log_probabilities`` of -inf
+mark what cannot be: PAD and BOS always, and whatever fills up C where the vocabulary is smaller than C.
+
+``state`` is the engine's own, a row a sequence, and search only hands it on. ``memory`` is what never changes, any nest
+of tuples, named tuples, lists and dicts of arrays with a row a sentence: once enough sentences are done, search drops
+their rows, and feeds their sequences no more. Where it is None, the engine keeps it in ``expand``, and its rows stay as
+they are. Greedy search has one row a sentence, beam search K: rows 0..K-1 belong to sentence 0, and so on. Rows that
 hold nothing any more are fed as well, some of them PAD, and what comes of them is not used.
 
 A beam keeps its live and its finished sequences apart, so that a live sequence never holds the end token:
@@ -19,7 +22,7 @@ A beam keeps its live and its finished sequences apart, so that a live sequence 
         advance                                     the best 2K of these K * C candidates, best first:
                                                       those among the first K that end try to enter the finished set,
                                                       the first K that do not end live on
-        gather_rows                                 the state follows the sequences that live on
+        pick                                        now and then: the sentences that are not done
     the finished set, best first                    where it has fewer than K, the empty sequences of the beginning
 
 The rules are written once, over the array namespace ``ops`` that is handed in: ``numpy`` in the host loop that drives
@@ -38,7 +41,11 @@ from nmt.symbols import BOS, EOS, PAD
 
 Array = Any  # numpy's or the backend's
 State = Any  # a nest of arrays
-Expand = Callable[[Array, State], tuple[Array, Array, State]]
+Memory = Any  # a nest of arrays, or None
+Expand = Callable[[Array, Array, State, Memory], tuple[Array, Array, State]]
+
+# The rows that are left are picked out when they are this share of what is fed, or less: it costs as much as a step.
+_WORTH_PICKING = 0.75
 
 
 class Hypotheses(NamedTuple):
@@ -74,40 +81,48 @@ def length_penalty(length: Array, alpha: float) -> Array:
     return ((5 + length) / 6) ** alpha
 
 
-def greedy(expand: Expand, state: State, max_length: Array) -> Hypotheses:
+def greedy(expand: Expand, state: State, memory: Memory, max_length: Array) -> Hypotheses:
     """The best next piece at every step, until EOS or the sentence's limit.
 
     Args:
         expand: the step function of the module's docstring, with R = B and any C.
         state: its first state, B rows.
+        memory: what never changes, B rows, or None.
         max_length: [B] ints of at least 1, the most pieces of each sentence, EOS included.
 
     Returns:
         Hypotheses with K = 1; ``scores`` are the log-probabilities, since nothing is compared.
 
     Raises:
-        ValueError: ``max_length``, the rows of ``state`` or what ``expand`` returns is not of this form.
+        ValueError: ``max_length``, the rows of ``memory`` or what ``expand`` returns is not of this form.
     """
     max_length = _checked_limits(max_length)
-    rows = len(max_length)
-    _check_rows(state, rows, "the batch size")
-    ids = numpy.full((rows, max_length.max(initial=0)), PAD, dtype="int32")  # [B, T]
-    log_probabilities = numpy.zeros(rows, dtype="float32")  # [B]
-    tokens = numpy.full(rows, BOS, dtype="int32")  # [B]
-    running = numpy.full(rows, True)  # [B]
+    _check_memory(memory, len(max_length))
+    ids = numpy.full((len(max_length), 1, max_length.max(initial=0)), PAD, dtype="int32")  # [B, 1, T]
+    log_probabilities = numpy.zeros((len(max_length), 1), dtype="float32")  # [B, 1]
+    sentences = parents = numpy.arange(len(max_length), dtype="int32")  # [R]: of each row; from which row it grew
+    tokens = numpy.full(len(sentences), BOS, dtype="int32")  # [R]
+    running = numpy.full(len(sentences), True)  # [R]
     length = 0
     while running.any():
-        candidates, pieces, state = expand(tokens, state)  # [B, C]
-        _check_candidates(candidates, pieces, rows, at_least=1)
-        tokens = numpy.array(pieces[:, 0], dtype="int32")  # [B]
-        ids[:, length] = numpy.where(running, tokens, PAD)
-        log_probabilities += numpy.where(running, candidates[:, 0], 0)
+        candidates, pieces, state = expand(tokens, parents, state, memory)  # [R, C]
+        _check_candidates(candidates, pieces, len(sentences), at_least=1)
+        tokens = numpy.array(pieces[:, 0], dtype="int32")  # [R]
+        ids[sentences[running], 0, length] = tokens[running]
+        log_probabilities[sentences[running], 0] += candidates[running, 0]
         length += 1
-        running &= (tokens != EOS) & (length < max_length)
-    return Hypotheses(ids[:, None], log_probabilities[:, None], log_probabilities[:, None])
+        running &= (tokens != EOS) & (length < max_length[sentences])
+        parents = numpy.arange(len(sentences), dtype="int32")
+        if _worth_picking(memory, running):
+            memory = gather_rows(numpy, memory, numpy.flatnonzero(running))
+            sentences, parents, tokens = sentences[running], parents[running], tokens[running]
+            running = running[running]
+    return Hypotheses(ids, log_probabilities, log_probabilities)
 
 
-def beam(expand: Expand, state: State, beam_size: int, max_length: Array, alpha: float) -> Hypotheses:
+def beam(
+    expand: Expand, state: State, memory: Memory, beam_size: int, max_length: Array, alpha: float
+) -> Hypotheses:
     """The best K translations that a beam of K = ``beam_size`` finds, by score.
 
     A sentence stops as soon as its best live sequence cannot beat the worst of K finished ones any more, or at its
@@ -119,7 +134,8 @@ def beam(expand: Expand, state: State, beam_size: int, max_length: Array, alpha:
     Args:
         expand: the step function of the module's docstring, with R = B * K and C >= 2 * K. Of the best 2 * K
             candidates at most K are EOS, one a row, so that K always remain to live on.
-        state: its first state, B * K rows; ``repeat_rows`` makes it of one with B rows.
+        state: its first state, B * K rows.
+        memory: what never changes, B rows, or None.
         beam_size: K, at least 1.
         max_length: [B] ints of at least 1, the most pieces of each sentence, EOS included.
         alpha: the exponent of the length penalty, at least 0.
@@ -129,52 +145,75 @@ def beam(expand: Expand, state: State, beam_size: int, max_length: Array, alpha:
     """
     _check_beam(beam_size, alpha)
     max_length = _checked_limits(max_length)
-    _check_rows(state, len(max_length) * beam_size, "the batch size times beam_size")
-    return _beam(numpy, _while_loop, expand, state, beam_size, max_length, alpha)
+    _check_memory(memory, len(max_length))
+    beam, parents = begin(numpy, beam_size, max_length)
+    found = Hypotheses(*map(numpy.copy, _finished(beam)))
+    sentences = numpy.arange(len(max_length))  # [B']: those that are fed
+    while not beam.done.all():
+        log_probabilities, ids, state = expand(beam.tokens, parents, state, memory)
+        beam, parents = advance(numpy, beam, log_probabilities, ids, max_length[sentences], alpha)
+        if beam.done.all() or _worth_picking(memory, ~beam.done):
+            for all_of_them, those in zip(found, _finished(beam), strict=True):
+                all_of_them[sentences] = those
+            left = numpy.flatnonzero(~beam.done)
+            beam, parents = _pick(beam, parents, left)
+            memory = gather_rows(numpy, memory, left)
+            sentences = sentences[left]
+    return found
 
 
 def beam_in_graph(
-    ops: Any, expand: Expand, state: State, beam_size: int, max_length: Array, alpha: float
+    ops: Any, expand: Expand, state: State, memory: Memory, beam_size: int, max_length: Array, alpha: float
 ) -> Hypotheses:
     """``beam`` as one ``while_loop`` of ``ops`` (``keras.ops``), to be traced into a TensorFlow graph.
 
     The batch size and the limits may be unknown when it is traced, and the batch may be empty; T is the longest limit.
     A limit below 1 cannot be refused inside a graph: it gives PAD throughout and scores of -inf. Every array of
-    ``state`` must keep its shape and dtype from step to step.
+    ``state`` must keep its shape and dtype from step to step; no row of ``memory`` is dropped.
     """
     _check_beam(beam_size, alpha)
-    return _beam(ops, ops.while_loop, expand, state, beam_size, ops.array(max_length, dtype="int32"), alpha)
+    max_length = ops.array(max_length, dtype="int32")
 
-
-def _beam(
-    ops: Any, while_loop: Any, expand: Expand, state: State, beam_size: int, max_length: Array, alpha: float
-) -> Hypotheses:
-    def unfinished(beam: BeamState, state: State) -> Array:
+    def unfinished(beam: BeamState, parents: Array, state: State) -> Array:
         return ops.any(~beam.done)
 
-    def step(beam: BeamState, state: State) -> tuple[BeamState, State]:
-        log_probabilities, ids, state = expand(beam.tokens, state)
-        beam, parents = advance(ops, beam, log_probabilities, ids, max_length, alpha)
-        return beam, gather_rows(ops, state, parents)
+    def step(beam: BeamState, parents: Array, state: State) -> tuple[BeamState, Array, State]:
+        log_probabilities, ids, state = expand(beam.tokens, parents, state, memory)
+        return *advance(ops, beam, log_probabilities, ids, max_length, alpha), state
 
-    beam, _ = while_loop(unfinished, step, (begin(ops, beam_size, max_length), state))
+    beam, _, _ = ops.while_loop(unfinished, step, (*begin(ops, beam_size, max_length), state))
+    return _finished(beam)
+
+
+def _finished(beam: BeamState) -> Hypotheses:
     return Hypotheses(beam.finished_ids, beam.finished_log_probabilities, beam.finished_scores)
 
 
-def _while_loop(condition: Any, body: Any, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """``keras.ops.while_loop``, run by Python."""
-    while condition(*values):
-        values = body(*values)
-    return values
+def _worth_picking(memory: Memory, running: Array) -> bool:
+    """Whether the rows that are ``running`` are so few that the others should go."""
+    return memory is not None and 0 < numpy.count_nonzero(running) <= _WORTH_PICKING * len(running)
 
 
-def begin(ops: Any, beam_size: int, max_length: Array) -> BeamState:
-    """The beam before its first step: one live sequence a sentence, so that the first step gives K different ones."""
+def _pick(beam: BeamState, parents: Array, sentences: Array) -> tuple[BeamState, Array]:
+    """The beam of these ``sentences`` alone; its rows have grown from the same rows as before."""
+    rows = (sentences[:, None] * beam.live_ids.shape[1] + numpy.arange(beam.live_ids.shape[1])).reshape(-1)  # [R]
+    picked = {
+        name: array if name == "length" else array[rows if name == "tokens" else sentences]
+        for name, array in beam._asdict().items()
+    }
+    return BeamState(**picked), parents[rows]
+
+
+def begin(ops: Any, beam_size: int, max_length: Array) -> tuple[BeamState, Array]:
+    """The beam before its first step: one live sequence a sentence, so that the first step gives K different ones.
+
+    Beside it, as of ``advance``, the rows [B * K] which these sequences grew from: each from its own.
+    """
     batch_size = ops.shape(max_length)[0]
     longest = ops.max(max_length, initial=0)  # T
     nothing = ops.full((batch_size, beam_size, longest), PAD, dtype="int32")
     impossible = ops.full((batch_size, beam_size), -math.inf, dtype="float32")
-    return BeamState(
+    beam = BeamState(
         length=ops.array(0, dtype="int32"),
         tokens=ops.full((batch_size * beam_size,), BOS, dtype="int32"),
         live_ids=nothing,
@@ -184,6 +223,7 @@ def begin(ops: Any, beam_size: int, max_length: Array) -> BeamState:
         finished_scores=impossible,
         done=max_length < 1,
     )
+    return beam, ops.arange(batch_size * beam_size, dtype="int32")
 
 
 def advance(
@@ -245,21 +285,21 @@ def advance(
         finished_scores=finished_scores,
         done=beam.done | at_limit | (bound <= finished_scores[:, -1]),
     )
-    parents = _choose(ops, parents, alive) + _first_rows(ops, batch_size, beam_size)  # [B, K]
+    parents = ops.array(_choose(ops, parents, alive), dtype="int32") + _first_rows(ops, batch_size, beam_size)  # [B, K]
     return after, ops.reshape(parents, (batch_size * beam_size,))
 
 
-def repeat_rows(ops: Any, state: State, times: int) -> State:
+def repeat_rows(ops: Any, nest: Any, times: int) -> Any:
     """Every row of every array in the nest, ``times`` times one after the other: [B, ...] → [B * times, ...]."""
-    return _map(lambda array: ops.repeat(array, times, axis=0), state)
+    return _map(lambda array: ops.repeat(array, times, axis=0), nest)
 
 
-def gather_rows(ops: Any, state: State, rows: Array) -> State:
+def gather_rows(ops: Any, nest: Any, rows: Array) -> Any:
     """The given ``rows`` [R] of every array in the nest, in this order."""
-    return _map(lambda array: ops.take(array, rows, axis=0), state)
+    return _map(lambda array: ops.take(array, rows, axis=0), nest)
 
 
-def _map(function: Callable[[Array], Any], nest: State) -> State:
+def _map(function: Callable[[Array], Any], nest: Any) -> Any:
     if nest is None:  # an array that this nest does without
         return None
     if isinstance(nest, dict):
@@ -310,15 +350,15 @@ def _checked_limits(max_length: Array) -> Array:
     return limits.astype("int32")
 
 
-def _check_rows(state: State, rows: int, meaning: str) -> None:
+def _check_memory(memory: Memory, rows: int) -> None:
     def check(array: Array) -> None:
         if numpy.shape(array)[:1] != (rows,):
             raise ValueError(
-                f"Every array of the state must have {rows} rows, {meaning}; got the shape {numpy.shape(array)}. "
-                "repeat_rows makes the rows of a beam from one row a sentence."
+                f"Every array of the memory must have {rows} rows, one for each sentence; got the shape "
+                f"{numpy.shape(array)}."
             )
 
-    _map(check, state)
+    _map(check, memory)
 
 
 def _check_candidates(log_probabilities: Array, ids: Array, rows: Any, at_least: int) -> None:

@@ -61,11 +61,11 @@ def translate(
 def best(sources: Sequence[Ids], engine: Engine, settings: Search) -> list[tuple[list[int], float]]:
     """The best hypothesis of each source (pieces, none of them empty): its pieces and its score."""
     limits = np.array([length_limit(len(ids), settings) for ids in sources])
-    expand, state = engine.start(pad_source(sources), settings.beam_size)
+    start = engine.start(pad_source(sources), settings.beam_size)
     if settings.beam_size == 1:
-        found = search.greedy(expand, state, limits)
+        found = search.greedy(*start, limits)
     else:
-        found = search.beam(expand, state, settings.beam_size, limits, settings.length_penalty)
+        found = search.beam(*start, settings.beam_size, limits, settings.length_penalty)
     return [(ids.tolist(), float(score)) for ids, score in zip(found.ids[:, 0], found.scores[:, 0], strict=True)]
 
 

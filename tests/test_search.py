@@ -18,31 +18,32 @@ def script(tables, beam_size, limit=12):
     """A step function which is told, for each sentence, the probabilities of the next piece after a given prefix.
 
     ``tables`` has one ``{prefix: {piece: probability}}`` a sentence; an unlisted prefix ends. The state is the prefix
-    itself, so that a state gathered wrongly spells another word. Returns ``expand``, its first state, the calls made.
+    itself, so that a state gathered wrongly spells another word, and the memory is which sentence it is. Returns
+    ``expand``, its first state and its memory; and the calls made.
     """
     calls = []
 
-    def expand(tokens, state):
+    def expand(tokens, parents, state, memory):
         calls.append(tokens.tolist())
         length = state["length"][0]
-        prefixes = state["prefix"].copy()
+        prefixes = state["prefix"][parents]
         prefixes[:, length] = tokens
         candidates = []
-        for sentence, prefix in zip(state["sentence"], prefixes, strict=True):
+        sentences = numpy.repeat(memory["sentence"], len(tokens) // len(memory["sentence"]))
+        for sentence, prefix in zip(sentences, prefixes, strict=True):
             after = tables[sentence].get(tuple(prefix[1 : length + 1].tolist()), {EOS: 1.0})
             best = sorted(after.items(), key=lambda entry: -entry[1])  # stable: ties stay as they are listed
             row = [(math.log(probability), piece) for piece, probability in best]
             candidates.append(row + [(IMPOSSIBLE, PAD)] * (max(2 * beam_size, 5) - len(row)))
         table = numpy.array(candidates)  # [R, C, 2]
-        after = {"sentence": state["sentence"], "prefix": prefixes, "length": state["length"] + 1}
+        after = {"prefix": prefixes, "length": state["length"][parents] + 1}
         return table[:, :, 0].astype("float32"), table[:, :, 1].astype("int64"), after
 
     first = {
-        "sentence": numpy.arange(len(tables)),
         "prefix": numpy.zeros((len(tables), limit + 1), dtype="int64"),
         "length": numpy.zeros(len(tables), dtype="int64"),
     }
-    return expand, search.repeat_rows(numpy, first, beam_size), calls
+    return (expand, search.repeat_rows(numpy, first, beam_size), {"sentence": numpy.arange(len(tables))}), calls
 
 
 def spell(word, probability=0.9):
@@ -53,13 +54,13 @@ def spell(word, probability=0.9):
 
 
 def run_beam(tables, beam_size, max_length, alpha):
-    expand, state, _ = script(tables, beam_size)
-    return search.beam(expand, state, beam_size, max_length, alpha)
+    start, _ = script(tables, beam_size)
+    return search.beam(*start, beam_size, max_length, alpha)
 
 
 def run_greedy(tables, max_length):
-    expand, state, _ = script(tables, 1)
-    return search.greedy(expand, state, max_length)
+    start, _ = script(tables, 1)
+    return search.greedy(*start, max_length)
 
 
 def spelled(hypotheses):
@@ -94,9 +95,9 @@ def hashed(ops, table, candidates):
     best = numpy.take_along_axis(table, order, axis=1)
     best, order = ops.array(best), ops.array(order, dtype="int32")
 
-    def expand(tokens, state):
+    def expand(tokens, parents, state, memory):
         (after,), rest = state
-        after = hash_after(after, tokens)
+        after = hash_after(ops.take(after, parents, axis=0), tokens)
         return ops.take(best, after, axis=0), ops.take(order, after, axis=0), ((after,), rest)
 
     return expand
@@ -109,7 +110,7 @@ def first_state(hashes, beam_size, ops=numpy):
 def beam_of_table(table, hashes, beam_size, max_length, alpha):
     hashes = numpy.array(hashes, dtype="int32")
     expand = hashed(numpy, table, 2 * beam_size)
-    return search.beam(expand, first_state(hashes, beam_size), beam_size, max_length, alpha)
+    return search.beam(expand, first_state(hashes, beam_size), hashes, beam_size, max_length, alpha)
 
 
 def penalty_by_hand(length, alpha):
@@ -187,9 +188,32 @@ def test_greedy_spells_the_scripted_words_and_pads_behind_the_end():
 
 
 def test_greedy_stops_when_all_rows_have_ended():
-    expand, state, calls = script([spell([A, B]), spell([])], 1)
-    search.greedy(expand, state, [9, 9])
+    start, calls = script([spell([A, B]), spell([])], 1)
+    search.greedy(*start, [9, 9])
     assert [tokens[0] for tokens in calls] == [BOS, A, B]  # the third call gives EOS
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+def test_sentences_that_are_done_are_fed_no_more(beam_size):
+    words = [[A] * 7, [], [B], [C, B, C, B], [B, C], [], [C], [A, B, A]]
+    (expand, state, memory), calls = script([spell(word) for word in words], beam_size)
+
+    def run(memory_of_search, expand):
+        calls.clear()
+        if beam_size == 1:
+            return search.greedy(expand, state, memory_of_search, [8] * len(words))
+        return search.beam(expand, state, memory_of_search, beam_size, [8] * len(words), 1.0)
+
+    leaving = run(memory, expand)
+    rows = [len(tokens) // beam_size for tokens in calls]
+    assert rows == sorted(rows, reverse=True)
+    assert (rows[0], rows[-1]) == (8, 1)
+    assert all(after in (before, *range(1, before * 3 // 4 + 1)) for before, after in itertools.pairwise(rows))
+    staying = run(None, lambda tokens, parents, state, _: expand(tokens, parents, state, memory))
+    assert {len(tokens) // beam_size for tokens in calls} == {8}
+    assert [sentence[0] for sentence in spelled(leaving)] == [[*word, EOS] for word in words]
+    for one, other in zip(leaving, staying, strict=True):
+        numpy.testing.assert_array_equal(one, other)
 
 
 def test_the_beam_finds_what_greedy_misses():
@@ -250,8 +274,8 @@ def test_an_end_that_is_only_just_outside_the_beam_is_not_finished():
 
 
 def test_stops_when_the_best_live_cannot_beat_the_worst_finished():
-    expand, state, calls = script([spell([A, B])], 1)
-    search.beam(expand, state, 1, [12], alpha=1.0)
+    start, calls = script([spell([A, B])], 1)
+    search.beam(*start, 1, [12], alpha=1.0)
     # Ended with .9^3 over the penalty of 3: -.24; the best live one has .9^2 * .025, over that of 12 at best: -1.38.
     assert len(calls) == 3
 
@@ -289,7 +313,7 @@ def test_stopping_early_never_loses_against_running_on(beam_size, alpha, ending)
 def test_a_beam_of_one_without_penalty_is_greedy(ending):
     table = random_tables(seed=5, ending=ending)
     hashes, limits = numpy.arange(50, dtype="int32"), numpy.arange(50) % 9 + 1
-    greedy = search.greedy(hashed(numpy, table, 2), first_state(hashes, 1), limits)
+    greedy = search.greedy(hashed(numpy, table, 2), first_state(hashes, 1), hashes, limits)
     single = beam_of_table(table, hashes, 1, limits, alpha=0.0)
     for one, other in zip(greedy, single, strict=True):
         numpy.testing.assert_array_equal(one, other)
@@ -299,7 +323,7 @@ def test_a_batch_gives_exactly_what_its_sentences_give_one_by_one():
     table = random_tables(seed=11, ending=0.5)
     hashes, limits = numpy.arange(30, dtype="int32"), numpy.arange(30) * 7 % 13 + 1
     together = beam_of_table(table, hashes, 3, limits, alpha=0.8)
-    greedy = search.greedy(hashed(numpy, table, 1), first_state(hashes, 1), limits)
+    greedy = search.greedy(hashed(numpy, table, 1), first_state(hashes, 1), hashes, limits)
     for sentence, limit in enumerate(limits):
         one = slice(sentence, sentence + 1)
         alone = beam_of_table(table, hashes[one], 3, [limit], alpha=0.8)
@@ -307,7 +331,7 @@ def test_a_batch_gives_exactly_what_its_sentences_give_one_by_one():
         assert (together.ids[one, :, limit:] == PAD).all()
         numpy.testing.assert_array_equal(together.scores[one], alone.scores)
         numpy.testing.assert_array_equal(together.log_probabilities[one], alone.log_probabilities)
-        alone = search.greedy(hashed(numpy, table, 1), first_state(hashes[one], 1), [limit])
+        alone = search.greedy(hashed(numpy, table, 1), first_state(hashes[one], 1), hashes[one], [limit])
         assert spelled(alone)[0] == spelled(greedy)[sentence]
         numpy.testing.assert_array_equal(greedy.scores[one], alone.scores)
 
@@ -318,7 +342,8 @@ def test_an_empty_batch():
 
 
 def test_begin_has_one_live_sequence_a_sentence():
-    start = search.begin(numpy, 3, numpy.array([2, 4], dtype="int32"))
+    start, parents = search.begin(numpy, 3, numpy.array([2, 4], dtype="int32"))
+    assert parents.tolist() == list(range(6))
     assert start.live_log_probabilities.tolist() == [[0, IMPOSSIBLE, IMPOSSIBLE]] * 2
     assert start.tokens.tolist() == [BOS] * 6
     assert start.live_ids.shape == start.finished_ids.shape == (2, 3, 4)
@@ -327,7 +352,7 @@ def test_begin_has_one_live_sequence_a_sentence():
 
 def test_advance_by_hand():
     limits = numpy.array([4], dtype="int32")
-    start = search.begin(numpy, 2, limits)
+    start, _ = search.begin(numpy, 2, limits)
     ids = numpy.array([[A, B, EOS, C], [A, B, EOS, C]])
     after, parents = search.advance(
         numpy, start, numpy.array([[-0.5, -1.0, -2.0, -3.0]] * 2, dtype="float32"), ids, limits, 1.0
@@ -355,7 +380,7 @@ def test_ties_stay_in_order_in_a_wide_beam():
     limits = numpy.array([3], dtype="int32")
     ids = numpy.tile(numpy.arange(100, 140), (20, 1))
     equal = numpy.full((20, 40), -1.0, dtype="float32")
-    after, parents = search.advance(numpy, search.begin(numpy, 20, limits), equal, ids, limits, 1.0)
+    after, parents = search.advance(numpy, search.begin(numpy, 20, limits)[0], equal, ids, limits, 1.0)
     assert after.tokens.tolist() == list(range(100, 120))
     after, parents = search.advance(numpy, after, equal, ids, limits, 1.0)
     assert after.tokens.tolist() == list(range(100, 120))
@@ -382,34 +407,34 @@ def test_rows_are_repeated_and_gathered_through_the_whole_nest():
         (2, [0], 1.0, r"whole number of at least 1 for each sentence.*got \[0\]"),
         (2, [2.5], 1.0, "whole number of at least 1 for each sentence"),
         (2, 3, 1.0, "whole number of at least 1 for each sentence.*got 3"),
-        (2, [3, 3], 1.0, r"4 rows, the batch size times beam_size; got the shape \(2,\)"),
+        (2, [3, 3], 1.0, r"of the memory must have 2 rows, one for each sentence; got the shape \(1,\)"),
     ],
 )
 def test_bad_arguments_are_named(beam_size, max_length, alpha, message):
-    expand, state, _ = script([spell([A])], 2)
+    start, _ = script([spell([A])], 2)
     with pytest.raises(ValueError, match=message):
-        search.beam(expand, state, beam_size, max_length, alpha)
+        search.beam(*start, beam_size, max_length, alpha)
 
 
 def test_greedy_names_bad_arguments():
-    expand, state, _ = script([spell([A])], 2)
-    with pytest.raises(ValueError, match="1 rows, the batch size; got the shape"):
-        search.greedy(expand, state, [3])
+    start, _ = script([spell([A])], 2)
+    with pytest.raises(ValueError, match="2 rows, one for each sentence; got the shape"):
+        search.greedy(*start, [3, 3])
     with pytest.raises(ValueError, match="whole number of at least 1"):
-        search.greedy(expand, state, [-1])
+        search.greedy(*start, [-1])
 
 
 def test_too_few_candidates_are_refused():
     with pytest.raises(ValueError, match=r"at least 6 candidates a row.*got 5"):
-        search.beam(hashed(numpy, random_tables(1), 5), first_state(numpy.array([1]), 3), 3, [4], 1.0)
+        search.beam(hashed(numpy, random_tables(1), 5), first_state(numpy.array([1]), 3), None, 3, [4], 1.0)
 
 
 def test_candidates_of_another_shape_are_refused():
-    def expand(tokens, state):
+    def expand(tokens, parents, state, memory):
         return numpy.zeros((2, 4), dtype="float32"), numpy.full((2, 5), A), state
 
     with pytest.raises(ValueError, match=r"of one shape \[2, C\]; got \(2, 4\) and \(2, 5\)"):
-        search.beam(expand, (), 2, [3], 1.0)
+        search.beam(expand, (), None, 2, [3], 1.0)
 
 
 # The same rules over keras.ops.
@@ -430,7 +455,7 @@ def graph_of(keras, table, beam_size, alpha):
     def run(hashes, limits):
         state = first_state(hashes, beam_size, keras.ops)
         expand = hashed(keras.ops, table, 2 * beam_size)
-        return search.beam_in_graph(keras.ops, expand, state, beam_size, limits, alpha)
+        return search.beam_in_graph(keras.ops, expand, state, None, beam_size, limits, alpha)
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow

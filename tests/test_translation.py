@@ -26,16 +26,16 @@ class Echo:
 
     def start(self, source, beam_size):
         self.shapes.append(source.shape)
-        source = np.repeat(source, beam_size, axis=0)
 
-        def expand(tokens, state):
-            rows, (place,) = len(tokens), set(state.tolist())
+        def expand(tokens, parents, state, source):
+            rows, (place,) = len(tokens), set(state[parents].tolist())
+            source = np.repeat(source, beam_size, axis=0)
             said = source[:, place] if place < source.shape[1] else np.full(rows, EOS)
             others = [np.full(rows, 30 + number) for number in range(2 * beam_size - 1)]
             scores = np.tile(-0.1 - 9.0 * np.arange(2 * beam_size), (rows, 1))
-            return scores, np.stack([said, *others], axis=1), state + 1
+            return scores, np.stack([said, *others], axis=1), state[parents] + 1
 
-        return expand, np.zeros(len(source), int)
+        return expand, np.zeros(len(source) * beam_size, int), source
 
 
 @pytest.fixture(scope="module")

@@ -28,23 +28,29 @@ class KerasEngine:
         self.tally = devices.compiled(models[:1], models[0].tally)  # for validation, where there is one model
         self._programs = cache(self._compile)  # one pair of compiled functions a beam size
 
-    def start(self, source: np.ndarray, beam_size: int) -> tuple[search.Expand, search.State]:
-        if keras.backend.backend() == "jax":
-            source = np.pad(source, ((0, 0), (0, -source.shape[1] % _JAX_LENGTH_STEP)))
-        encode, best = self._programs(beam_size)
-        memories, states = encode(source)
-
-        def step(tokens: np.ndarray, states: search.State) -> tuple[np.ndarray, np.ndarray, search.State]:
-            return keras.tree.map_structure(np.asarray, best(tokens, states, memories))
-
-        return step, keras.tree.map_structure(np.asarray, states)
+    def start(self, source: np.ndarray, beam_size: int) -> tuple[search.Expand, search.State, search.Memory]:
+        encode, step = self._programs(beam_size)
+        if keras.backend.backend() == "tensorflow":
+            memories, states = encode(source)
+            return step, states, memories
+        # A program for every shape: so no row ever leaves, and the memory stays here.
+        memories, states = encode(np.pad(source, ((0, 0), (0, -source.shape[1] % _JAX_LENGTH_STEP))))
+        return lambda tokens, parents, states, _: step(tokens, parents, states, memories), states, None
 
     def _compile(self, beam_size: int) -> tuple[Any, Any]:
         def encode(source: Any) -> tuple[Any, Any]:
-            memories = tuple(search.repeat_rows(ops, model.encode(source), beam_size) for model in self.models)
-            return memories, tuple(map(TranslationModel.initial_state, self.models, memories))
+            memories = tuple(model.encode(source) for model in self.models)
+            states = tuple(map(TranslationModel.initial_state, self.models, memories))
+            return memories, search.repeat_rows(ops, states, beam_size)
 
-        def best(tokens: Any, states: Any, memories: Any) -> tuple[Any, Any, Any]:
+        def step(tokens: Any, parents: Any, states: Any, memories: Any) -> tuple[Any, Any, Any]:
+            states = search.gather_rows(ops, states, parents)
             return expand(self.models, tokens, states, memories, 2 * beam_size)
 
-        return devices.compiled(self.models, encode), devices.compiled(self.models, best)
+        encode, step = (devices.compiled(self.models, program) for program in (encode, step))
+
+        def host(*arguments: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+            log_probabilities, ids, states = step(*arguments)
+            return np.asarray(log_probabilities), np.asarray(ids), states
+
+        return encode, host

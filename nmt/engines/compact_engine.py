@@ -1,0 +1,54 @@
+"""The engine that runs a compact model (``nmt.export.compact``) with ONNX Runtime; no TensorFlow, no Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from nmt import search
+from nmt.symbols import PAD
+
+
+class CompactEngine:
+    """An ``Engine`` over the graphs ``encoder.onnx`` and ``step.onnx`` of ``directory``.
+
+    Args:
+        directory: where the graphs are.
+        threads: CPU threads; 0 is one a core.
+    """
+
+    def __init__(self, directory: Path, threads: int = 0) -> None:
+        self._encoder, self._step = (_session(directory / f"{name}.onnx", threads) for name in ("encoder", "step"))
+        self._memory = [one.name for one in self._encoder.get_outputs() if not one.name.startswith("hidden")]
+        self._state = [one.name.removeprefix("next_") for one in self._step.get_outputs() if one.name.startswith("next")]
+
+    def start(self, source: np.ndarray, beam_size: int) -> tuple[search.Expand, search.State, search.Memory]:
+        lengths = np.count_nonzero(source != PAD, axis=1).astype("int32")
+        names = [one.name for one in self._encoder.get_outputs()]
+        read = dict(zip(names, self._encoder.run(names, {"source": source, "lengths": lengths}), strict=True))
+        memory = {name: read[name] for name in self._memory}
+        hiddens = [np.repeat(read[name], beam_size, axis=0) for name in names if name.startswith("hidden")]
+        state = [array for hidden in hiddens for array in (hidden, np.zeros_like(hidden))]
+        candidates = np.array([2 * beam_size])
+        outputs = ["log_probabilities", "ids", *(f"next_{name}" for name in self._state)]
+
+        def expand(
+            tokens: np.ndarray, parents: np.ndarray, state: search.State, memory: search.Memory
+        ) -> tuple[np.ndarray, np.ndarray, search.State]:
+            inputs = {"tokens": tokens, "parents": parents, "candidates": candidates, **memory}
+            log_probabilities, ids, *state = self._step.run(
+                outputs, inputs | dict(zip(self._state, state, strict=True))
+            )
+            return log_probabilities, ids, state
+
+        return expand, state, memory
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors alone
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
