@@ -294,12 +294,14 @@ def evaluate(
 
 
 @commands.command()
-@click.argument("paths", metavar="RUN... [FILE]", nargs=-1, required=True)
+@click.argument("paths", metavar="MODEL... [FILE]", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Write here, whole or not at all, instead of to standard output.")
 @click.option("--scores", is_flag=True, help="Write the score and a tab before each translation.")
 @_with_search
 def translate(paths: tuple[str, ...], output: str | None, scores: bool, **search: Any) -> None:
-    """Translate with a RUN, or several as an ensemble: one line in, one line out.
+    """Translate with a MODEL, or several runs as an ensemble: one line in, one line out.
+
+    A MODEL is the directory of a run, or of a compact model that `nmt export` wrote.
 
     Several runs, of the same languages and the very same pieces, say each piece together: the mean of their
     log-probabilities counts. Search and device are as the first one says.
@@ -312,14 +314,15 @@ def translate(paths: tuple[str, ...], output: str | None, scores: bool, **search
     nmt translate runs/mine text.en -o text.de
     nmt translate runs/mine runs/second text.en
     """
-    directories, source = _runs_and_file(paths)
-    runs = _find_runs(directories, search)
+    directories, source = _models_and_file(paths)
+
+    from nmt import translator as translators
+
+    load = translators.load(*directories, settings=_all_settings(**search))
     with _reading(source) as stream, _writing(output) as out:
         from tqdm import tqdm
 
-        from nmt.translator import Translator
-
-        translator = Translator(*runs)
+        translator = load()
         interactive = stream.isatty()
         if interactive:
             logger.info("type a line and Enter; Ctrl-D ends")
@@ -335,7 +338,7 @@ def translate(paths: tuple[str, ...], output: str | None, scores: bool, **search
         logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", lines.invalid)
 
 
-def _runs_and_file(paths: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+def _models_and_file(paths: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """The directories of runs, and the file behind them: standard input where the last one is a directory too."""
     *runs, last = paths
     if not runs or Path(last).is_dir():
@@ -522,21 +525,53 @@ def compare(directories: tuple[str, ...]) -> None:
 @commands.command()
 @click.argument("directory", metavar="RUN")
 @click.argument("destination", metavar="DIRECTORY")
-@click.option("--to", type=click.Choice(["savedmodel"]), required=True, help="The form.")
+@click.option("--to", type=click.Choice(["compact", "savedmodel"]), required=True, help="The form.")
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "float32"]),
+    help="Of a compact model: int8 (small and fast, and what is used if not said) or float32.",
+)
+@click.option("--licence", metavar="NAME", help="Of a compact model, for its model card.")
 @_with_search
-def export(directory: str, destination: str, to: str, **search: Any) -> None:
-    """Write the translator of a RUN as files that need no nmt.
+def export(
+    directory: str, destination: str, to: str, precision: str | None, licence: str | None, **search: Any
+) -> None:
+    """Write the translator of a RUN as files for elsewhere.
 
-    DIRECTORY is made new. savedmodel: TensorFlow SavedModels, with pieces and search in the graph.
+    DIRECTORY is made new. compact: a small model for `nmt translate`, which then starts at once and needs neither
+    TensorFlow nor Keras. savedmodel: TensorFlow SavedModels that need no nmt, with pieces and search in the graph.
 
     \b
+    nmt export runs/mine --to compact exports/mine
+    nmt translate exports/mine < text.en > text.de
     nmt export runs/mine --to savedmodel exports/mine
     """
+    if to != "compact" and (precision or licence):
+        raise click.UsageError("--precision and --licence are of --to compact")
+
     from nmt import experiment
     from nmt.run import Run
 
     run = Run.find(directory, _all_settings(**search))
     model = experiment.load_model(run)
+    if to == "compact":
+        from nmt.export import compact
+
+        known = run.read_json("evaluation.json") or {}
+        compact.export(
+            model,
+            run.recipe,
+            {path.name: path.read_bytes() for path in dict.fromkeys(run.piece_paths())},
+            Path(destination),
+            precision=precision or "int8",
+            licence=licence,
+            data=run.read_json("corpus.json"),
+            scores=known.get("scores"),
+        )
+        logger.info(
+            "exported to %s; next: nmt translate %s < text.%s", *[destination] * 2, run.recipe.data.source_language
+        )
+        return
 
     from nmt.export import savedmodel
 

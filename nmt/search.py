@@ -120,9 +120,7 @@ def greedy(expand: Expand, state: State, memory: Memory, max_length: Array) -> H
     return Hypotheses(ids, log_probabilities, log_probabilities)
 
 
-def beam(
-    expand: Expand, state: State, memory: Memory, beam_size: int, max_length: Array, alpha: float
-) -> Hypotheses:
+def beam(expand: Expand, state: State, memory: Memory, beam_size: int, max_length: Array, alpha: float) -> Hypotheses:
     """The best K translations that a beam of K = ``beam_size`` finds, by score.
 
     A sentence stops as soon as its best live sequence cannot beat the worst of K finished ones any more, or at its
@@ -191,7 +189,7 @@ def _finished(beam: BeamState) -> Hypotheses:
 
 def _worth_picking(memory: Memory, running: Array) -> bool:
     """Whether the rows that are ``running`` are so few that the others should go."""
-    return memory is not None and 0 < numpy.count_nonzero(running) <= _WORTH_PICKING * len(running)
+    return memory is not None and 0 < int(numpy.count_nonzero(running)) <= _WORTH_PICKING * len(running)
 
 
 def _pick(beam: BeamState, parents: Array, sentences: Array) -> tuple[BeamState, Array]:

@@ -28,22 +28,23 @@ ROOMS = {
     "decoder": "attention lstm",
     "loss": "symbols",
     "model": "symbols recipe attention encoder decoder loss",
+    "compact": "recipe pieces",
     "search": "symbols",
     "machines": "recipe",
     "devices": "recipe machines",
     "optimizer": "devices",
     "run": "recipe pieces",
-    "engines": "search devices model",
+    "engines": "symbols search devices model",
     "translation": "symbols recipe corpus pieces batches search engines",
     "evaluation": "recipe corpus score pieces batches engines translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
-    "export": "symbols recipe corpus pieces search model",
+    "export": "symbols recipe corpus pieces compact search model run",
     "fine_tuning": "symbols recipe corpus score pieces run",
     "experiment": "recipe corpus catalogue index score pieces batches model machines devices run engines evaluation "
     "fine_tuning forecast training",
     "draft": "recipe corpus pieces experiment",
-    "translator": "recipe pieces search engines translation run experiment",
+    "translator": "recipe pieces compact search engines translation run experiment",
     "synthesis": "symbols recipe corpus run experiment translator",
     "cli": "recipe corpus score export run evaluation experiment draft translator synthesis",
 }
@@ -62,7 +63,11 @@ KERAS = {
     "engines.keras_engine",
     "export.savedmodel",
 }
+# Other packages that are heavy, or extras, and the modules that are about them.
+ABOUT = {"keras": KERAS, "onnx": {"export.graph"}, "onnxruntime": {"engines.compact_engine"}}
 INSIDE_FUNCTIONS = {
+    "onnx": set(),
+    "onnxruntime": set(),
     "tensorflow": {"devices", "export.savedmodel"},
     "tensorflow_text": {"export.savedmodel"},
     "jax": {"devices", "machines"},
@@ -82,6 +87,7 @@ LIGHT = {
     "pieces",
     "batches",
     "search",
+    "compact",
     "run",
     "translation",
     "evaluation",
@@ -166,7 +172,7 @@ def test_frameworks_come_in_where_they_are_needed():
             package = name.partition(".")[0]
             if package not in INSIDE_FUNCTIONS:
                 continue
-            if package == "keras" and module in KERAS:
+            if module in ABOUT.get(package, set()):
                 continue
             assert not at_once, f"{module} imports {name} at once: do it inside the function that needs it"
             assert module in INSIDE_FUNCTIONS[package], f"{module} imports {name}"
@@ -180,7 +186,8 @@ def test_a_light_room_brings_no_framework_along(module):
         reached.add(found)
         needed = [known_module(name) for name, at_once in MODULES[found] if at_once]
         to_do += [name for name in needed if name is not None and name not in reached]
-    assert not reached & KERAS, f"{module} reaches {reached & KERAS}"
+    heavy = set().union(*ABOUT.values())
+    assert not reached & heavy, f"{module} reaches {reached & heavy}"
 
 
 def test_no_room_is_called_after_nothing():

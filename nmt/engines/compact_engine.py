@@ -11,18 +11,27 @@ from nmt import search
 from nmt.symbols import PAD
 
 
+class EngineError(ValueError):
+    """ONNX Runtime cannot run these graphs."""
+
+
 class CompactEngine:
     """An ``Engine`` over the graphs ``encoder.onnx`` and ``step.onnx`` of ``directory``.
 
     Args:
         directory: where the graphs are.
         threads: CPU threads; 0 is one a core.
+
+    Raises:
+        EngineError: ONNX Runtime does not know the graphs, or cannot run them on this machine.
     """
 
     def __init__(self, directory: Path, threads: int = 0) -> None:
         self._encoder, self._step = (_session(directory / f"{name}.onnx", threads) for name in ("encoder", "step"))
         self._memory = [one.name for one in self._encoder.get_outputs() if not one.name.startswith("hidden")]
-        self._state = [one.name.removeprefix("next_") for one in self._step.get_outputs() if one.name.startswith("next")]
+        self._state = [
+            one.name.removeprefix("next_") for one in self._step.get_outputs() if one.name.startswith("next")
+        ]
 
     def start(self, source: np.ndarray, beam_size: int) -> tuple[search.Expand, search.State, search.Memory]:
         lengths = np.count_nonzero(source != PAD, axis=1).astype("int32")
@@ -51,4 +60,10 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors alone
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common class but this
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} says: {error}; a newer one may know more: "
+            "pip install --upgrade onnxruntime"
+        ) from error

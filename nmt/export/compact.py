@@ -13,26 +13,144 @@ C context, V pieces.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmt.export.graph import Graph, quantized
+from nmt import recipe as recipes
+from nmt.compact import CARD, FORMAT
+from nmt.recipe import Device, Recipe
+from nmt.run import version
 from nmt.symbols import BOS, PAD
 
 if TYPE_CHECKING:
+    from nmt.export.graph import Graph
     from nmt.model import TranslationModel
 
+_README = """\
+# {source} → {target}
 
-def encoder(model: TranslationModel, int8: bool) -> bytes:
+A translator: an LSTM encoder and decoder with attention, {weights:,} weights in {precision}, {size:.1f} MB. To use it:
+
+    pip install 'nmt[compact]'
+    nmt translate {name} < text.{source} > text.{target}
+
+Or in Python:
+
+    import nmt
+    print(nmt.load("{name}").translate(["One sentence."]))
+
+| | |
+|---|---|
+| languages | {source} → {target} |
+| trained on | {data} |
+| score | {score} |
+| licence | {licence} |
+| exported | by nmt {version} |
+
+`compact.json` says the same for programs, with the checksum of every file; `recipe.yaml` is the recipe that it was
+trained by.
+"""
+
+
+class CompactExportError(ValueError):
+    """This model cannot be exported like this, or not to this place."""
+
+
+def export(
+    model: TranslationModel,
+    recipe: Recipe,
+    pieces: dict[str, bytes],
+    directory: Path,
+    *,
+    precision: str = "int8",
+    licence: str | None = None,
+    data: dict[str, Any] | None = None,
+    scores: list[dict[str, Any]] | None = None,
+) -> None:
+    """Write ``model`` to a new ``directory`` as a compact model (``nmt.compact`` has its files).
+
+    Everything is written beside ``directory`` and renamed into place.
+
+    Args:
+        recipe: what it was trained by; its search is kept, its device is not.
+        pieces: the content of each piece model by its file name, as in a run.
+        precision: of the products, "int8" or "float32".
+        licence: of the model, a name or a sentence; it is told on the model card.
+        data: what it was trained on, and scores: what came of it, for the card.
+
+    Raises:
+        CompactExportError: the onnx package is missing, ``directory`` holds something already or cannot be written.
+    """
+    try:
+        from nmt.export.graph import Graph
+    except ImportError as error:
+        raise CompactExportError(
+            f"exporting a compact model needs {error.name}; run: pip install 'nmt[onnx]'"
+        ) from error
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise CompactExportError(f"{directory} exists already; export into a new directory, or remove this one first")
+    int8 = precision == "int8"
+    portable = recipe.model_copy(update={"device": Device(threads=1)})
+    files = {
+        "recipe.yaml": recipes.effective(portable).encode(),
+        "encoder.onnx": encoder(model, Graph(int8)),
+        "step.onnx": step(model, Graph(int8)),
+        **pieces,
+    }
+    card = {
+        "format": FORMAT,
+        "nmt": version(),
+        "languages": [recipe.data.source_language, recipe.data.target_language],
+        "precision": precision,
+        "weights": model.count_params(),
+        "licence": licence,
+        "data": data,
+        "scores": scores,
+    }
+    best = (scores or [{}])[0]
+    files["README.md"] = _README.format(
+        source=recipe.data.source_language,
+        target=recipe.data.target_language,
+        weights=card["weights"],
+        precision=precision,
+        size=sum(map(len, files.values())) / 1e6,
+        name=directory.name,
+        data=", ".join(f"{name}: {part['pairs']:,} pairs" for name, part in (data or {}).items()) or "not told",
+        score=f"{best['name']} {best['value']:.2f} `{best['signature']}`".replace("|", r"\|") if best else "not told",
+        licence=licence or "not told",
+        version=card["nmt"],
+    ).encode()
+    card["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[CARD] = (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as beside:
+            new = Path(beside) / directory.name
+            new.mkdir()
+            for name, content in files.items():
+                (new / name).write_bytes(content)
+            new.rename(directory)
+    except OSError as error:
+        raise CompactExportError(
+            f"cannot write {directory}: {error.strerror or error}. Nothing of it is kept; if the disk is full, free "
+            "some space and run the same command again"
+        ) from error
+
+
+def encoder(model: TranslationModel, graph: Graph) -> bytes:
     """The graph ``encoder.onnx``.
 
         source [B, S] int32, padded on the right; lengths [B] int32, of each row at least 1
-        →  values [B, N, S, C / N], keys [B, S, A], mask [B, 1, 1, S], hidden_1 … hidden_n [B, H] of the decoder's layers
+        →  values [B, N, S, C / N], keys [B, S, A], mask [B, 1, 1, S],
+           hidden_1 … hidden_n [B, H] of the decoder's layers
 
     ``mask`` is added to the energies: 0, and -1e9 on padding.
     """
-    graph = Graph(int8)
     source = graph.input("source", "int32", ["B", "S"])
     lengths = graph.input("lengths", "int32", ["B"])
     decoder, attention = model.decoder, model.decoder.flow.attention
@@ -67,15 +185,14 @@ def encoder(model: TranslationModel, int8: bool) -> bytes:
     return graph.serialized("encoder")
 
 
-def step(model: TranslationModel, int8: bool) -> bytes:
+def step(model: TranslationModel, graph: Graph) -> bytes:
     """The graph ``step.onnx``.
 
-        tokens [R] int32; parents [R] int32, the rows of the state that they grew from; candidates [1] int64, how many;
-        hidden_1, cell_1 … [rows, H]; values, keys, mask of the encoder, with R / B rows for each of B sentences
-        →  log_probabilities [R, candidates], ids [R, candidates] int64, attention [R, S], the mean of the heads;
-           next_hidden_1, next_cell_1 … [R, H]
+    tokens [R] int32; parents [R] int32, the rows of the state that they grew from; candidates [1] int64, how many;
+    hidden_1, cell_1 … [rows, H]; values, keys, mask of the encoder, with R / B rows for each of B sentences
+    →  log_probabilities [R, candidates], ids [R, candidates] int64, attention [R, S], the mean of the heads;
+       next_hidden_1, next_cell_1 … [R, H]
     """
-    graph = Graph(int8)
     decoder, settings = model.decoder, model.settings
     attention, layers = decoder.flow.attention, decoder.config["num_layers"]
     units, width, context = decoder.config["units"], decoder.config["readout_units"], 2 * settings.encoder_units
@@ -174,18 +291,8 @@ def step(model: TranslationModel, int8: bool) -> bytes:
 def _table(graph: Graph, model: TranslationModel, kernel: np.ndarray, bias: np.ndarray) -> str:
     """Every target embedding times ``kernel`` plus ``bias``, [V, N]: computed from constants, and so when loaded."""
     embeddings = _array(model.target_embedding.embeddings)  # [V, E]
-    if graph.int8:
-        arrays = [_dequantized(graph, embeddings, axis=1), _dequantized(graph, kernel, axis=0)]
-    else:
-        arrays = [graph.constant(embeddings), graph.constant(kernel)]
-    return graph.add("Add", graph.add("MatMul", *arrays), graph.constant(bias))
-
-
-def _dequantized(graph: Graph, array: np.ndarray, axis: int) -> str:
-    """``array``, kept in int8."""
-    integers, scales = quantized(array, axis)
-    floats = graph.add("Cast", graph.constant(integers), to=1)
-    return graph.add("Mul", floats, graph.constant(scales))
+    table = graph.add("MatMul", graph.stored(embeddings, axis=1), graph.stored(kernel, axis=0))
+    return graph.add("Add", table, graph.constant(bias))
 
 
 def _normed(graph: Graph, x: str, norm: Any) -> str:

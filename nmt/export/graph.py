@@ -31,11 +31,12 @@ class Graph:
         self._constants: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
-        self._quantized: dict[str, str] = {}
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str]) -> str:
         """An input; strings name dimensions that may have any size."""
-        self._inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape))
+        self._inputs.append(
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+        )
         return name
 
     def output(self, name: str, value: str, dtype: Any, shape: Sequence[int | str]) -> None:
@@ -73,20 +74,24 @@ class Graph:
         if not self.int8:
             result = self.add("MatMul", x, self.constant(kernel))
             return result if bias is None else self.add("Add", result, self.constant(bias))
-        integers, scales = quantized(kernel, axis=0)
-        weights = (self.constant(integers), self.constant(scales[0]), self.constant(np.zeros(len(scales[0]), "int8")))
-        return self.quantized_product(x, *weights, "" if bias is None else self.constant(bias), bounded)
-
-    def quantized_product(self, x: str, weights: str, scales: str, zeros: str, bias: str, bounded: bool) -> str:
-        """x [..., K] times int8 ``weights`` [K, N] with ``scales`` [N]."""
+        integers, columns = quantized(kernel, axis=0)
+        weights, scales = self.constant(integers), self.constant(columns[0])
+        zeros = self.constant(np.zeros(kernel.shape[1], "int8"))
+        added = "" if bias is None else self.constant(bias)
         if not bounded:
-            return self.add("DynamicQuantizeMatMul", x, weights, scales, zeros, bias, domain=_MICROSOFT)
+            return self.add("DynamicQuantizeMatMul", x, weights, scales, zeros, added, domain=_MICROSOFT)
         scale, middle = self.constant(np.float32(1 / _LEVELS)), self.constant(np.uint8(128))
-        if x not in self._quantized:
-            self._quantized[x] = self.add("QuantizeLinear", x, scale, middle)
-        return self.add(
-            "MatMulIntegerToFloat", self._quantized[x], weights, scale, scales, middle, zeros, bias, domain=_MICROSOFT
-        )
+        x = self.add("QuantizeLinear", x, scale, middle)
+        inputs = (x, weights, scale, scales, middle, zeros, added)
+        return self.add("MatMulIntegerToFloat", *inputs, domain=_MICROSOFT)
+
+    def stored(self, array: np.ndarray, axis: int) -> str:
+        """``array`` as float32, which in int8 is kept as integers with a scale for each row (axis 1) or column (0)."""
+        if not self.int8:
+            return self.constant(array)
+        integers, scales = quantized(array, axis)
+        floats = self.add("Cast", self.constant(integers), to=onnx.TensorProto.FLOAT)
+        return self.add("Mul", floats, self.constant(scales))
 
     def lookup(self, table: np.ndarray, ids: str) -> str:
         """The rows ``ids`` [...] of ``table`` [V, E]: [..., E]."""
