@@ -61,7 +61,7 @@ def translate(
 def best(sources: Sequence[Ids], engine: Engine, settings: Search) -> list[tuple[list[int], float]]:
     """The best hypothesis of each source (pieces, none of them empty): its pieces and its score."""
     limits = np.array([length_limit(len(ids), settings) for ids in sources])
-    start = engine.start(pad_source(sources), settings.beam_size)
+    start = engine.start(pad_source(sources), settings.beam_size, 2 * settings.beam_size)
     if settings.beam_size == 1:
         found = search.greedy(*start, limits)
     else:

@@ -52,13 +52,13 @@ def decided(**changes):
 
 def followed(engine, beam_size, sources=SOURCES, steps=5):
     """Log-probabilities [steps, R, V] of all pieces along a made-up way through the beam."""
-    expand, state, memory = engine.start(pad_source(sources), beam_size)
+    expand, state, memory = engine.start(pad_source(sources), beam_size, 2 * beam_size)
     rows = len(sources) * beam_size
     tokens, parents = np.full(rows, BOS, "int32"), np.arange(rows, dtype="int32")
     random = np.random.default_rng(1)
     found = []
     for _ in range(steps):
-        best, ids, state = expand(tokens, parents, state, memory)
+        (best, ids, _), state = expand(tokens, parents, None, state, memory)
         by_piece = np.full((rows, SIZE), np.nan, "float32")
         np.put_along_axis(by_piece, np.asarray(ids, "int64"), best, axis=1)
         found.append(by_piece)
@@ -96,9 +96,9 @@ def test_int8_says_nearly_what_keras_says(model, tmp_path):
 
 def test_a_sentence_is_translated_alike_in_every_batch(model, tmp_path):
     engine = write(model, tmp_path / "compact", int8=False)
-    together = search.beam(*engine.start(pad_source(SOURCES), 3), 3, [9] * len(SOURCES), 1.0)
+    together = search.beam(*engine.start(pad_source(SOURCES), 3, 6), 3, [9] * len(SOURCES), 1.0)
     for number, source in enumerate(SOURCES):
-        alone = search.beam(*engine.start(pad_source([source], length=11), 3), 3, [9], 1.0)
+        alone = search.beam(*engine.start(pad_source([source], length=11), 3, 6), 3, [9], 1.0)
         np.testing.assert_array_equal(alone.ids[0], together.ids[number])
         np.testing.assert_allclose(alone.scores[0], together.scores[number], atol=1e-4)
 

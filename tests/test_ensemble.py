@@ -60,11 +60,12 @@ def test_a_step_gives_the_mean_of_the_models_log_probabilities(runs, models):
     assert (np.exp(mean).sum(axis=-1) < 0.999).all()  # the docstring says that nothing is normalised again
 
     beam_size = size // 2
-    expand, state, memory = KerasEngine(*models).start(source, beam_size)
+    expand, state, memory = KerasEngine(*models).start(source, beam_size, size)
     parents = np.arange(3 * beam_size, dtype="int32")
     rows = np.arange(3) * beam_size  # the first of each sentence
     for place in range(target_in.shape[1]):
-        log_probabilities, ids, state = expand(np.repeat(target_in[:, place], beam_size), parents, state, memory)
+        tokens = np.repeat(target_in[:, place], beam_size)
+        (log_probabilities, ids, _), state = expand(tokens, parents, None, state, memory)
         for row, expected in zip(rows, mean[:, place], strict=True):
             possible = [piece for piece in np.argsort(-expected) if piece not in (PAD, BOS)]
             assert ids[row][: size - 2].tolist() == possible[: len(ids[row])]

@@ -23,7 +23,7 @@ def script(tables, beam_size, limit=12):
     """
     calls = []
 
-    def expand(tokens, parents, state, memory):
+    def expand(tokens, parents, bias, state, memory):
         calls.append(tokens.tolist())
         length = state["length"][0]
         prefixes = state["prefix"][parents]
@@ -34,10 +34,15 @@ def script(tables, beam_size, limit=12):
             after = tables[sentence].get(tuple(prefix[1 : length + 1].tolist()), {EOS: 1.0})
             best = sorted(after.items(), key=lambda entry: -entry[1])  # stable: ties stay as they are listed
             row = [(math.log(probability), piece) for piece, probability in best]
+            if bias is not None:
+                row = sorted(
+                    ((found + bias[len(candidates), piece], piece) for found, piece in row), key=lambda one: -one[0]
+                )
             candidates.append(row + [(IMPOSSIBLE, PAD)] * (max(2 * beam_size, 5) - len(row)))
         table = numpy.array(candidates)  # [R, C, 2]
         after = {"prefix": prefixes, "length": state["length"][parents] + 1}
-        return table[:, :, 0].astype("float32"), table[:, :, 1].astype("int64"), after
+        attention = numpy.eye(limit + 1, dtype="float32")[prefixes[:, length] % (limit + 1)]  # as the last piece says
+        return search.Candidates(table[:, :, 0].astype("float32"), table[:, :, 1].astype("int64"), attention), after
 
     first = {
         "prefix": numpy.zeros((len(tables), limit + 1), dtype="int64"),
@@ -72,6 +77,8 @@ def spelled(hypotheses):
 
 VOCABULARY = (UNK, EOS, A, B)
 HASHES = 101
+POSITIONS = 5
+LOOKS = numpy.random.default_rng(3).dirichlet([0.3] * POSITIONS, size=HASHES).astype("float32")  # attention
 
 
 def random_tables(seed, ending=1.0):
@@ -93,12 +100,16 @@ def hashed(ops, table, candidates):
     table = numpy.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=IMPOSSIBLE)
     order = numpy.argsort(-table, axis=1, kind="stable")[:, :candidates]
     best = numpy.take_along_axis(table, order, axis=1)
-    best, order = ops.array(best), ops.array(order, dtype="int32")
+    best, order, looks = ops.array(best), ops.array(order, dtype="int32"), ops.array(LOOKS)
 
-    def expand(tokens, parents, state, memory):
+    def expand(tokens, parents, bias, state, memory):
         (after,), rest = state
         after = hash_after(ops.take(after, parents, axis=0), tokens)
-        return ops.take(best, after, axis=0), ops.take(order, after, axis=0), ((after,), rest)
+        attention = ops.take(looks, after, axis=0)
+        return search.Candidates(ops.take(best, after, axis=0), ops.take(order, after, axis=0), attention), (
+            (after,),
+            rest,
+        )
 
     return expand
 
@@ -209,7 +220,7 @@ def test_sentences_that_are_done_are_fed_no_more(beam_size):
     assert rows == sorted(rows, reverse=True)
     assert (rows[0], rows[-1]) == (8, 1)
     assert all(after in (before, *range(1, before * 3 // 4 + 1)) for before, after in itertools.pairwise(rows))
-    staying = run(None, lambda tokens, parents, state, _: expand(tokens, parents, state, memory))
+    staying = run(None, lambda tokens, parents, bias, state, _: expand(tokens, parents, bias, state, memory))
     assert {len(tokens) // beam_size for tokens in calls} == {8}
     assert [sentence[0] for sentence in spelled(leaving)] == [[*word, EOS] for word in words]
     for one, other in zip(leaving, staying, strict=True):
@@ -341,6 +352,189 @@ def test_an_empty_batch():
         assert hypotheses.ids.shape[0] == hypotheses.scores.shape[0] == 0
 
 
+# Penalties, constraints, chance.
+
+
+def by_hand(table, first_hash, pieces):
+    """The log-probabilities of ``pieces`` and the attention paid for each, from a table."""
+    state, scores, looks = hash_after(first_hash, BOS), [], []
+    for piece in pieces:
+        scores.append(float(table[state, piece]))
+        looks.append(LOOKS[state])
+        state = hash_after(state, piece)
+    return numpy.array(scores), numpy.array(looks)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.2), (1.0, 0.5), (0.6, 3.0)])
+def test_a_beam_that_holds_everything_finds_the_best_by_both_penalties(alpha, beta):
+    """Against enumeration, with sources of several lengths: what stands behind them costs nothing."""
+    table, limit = random_tables(seed=4), 4
+    hashes, lengths = numpy.array([3, 14, 15, 92]), numpy.array([5, 2, 4, 5])
+    beam_size = 27 * 4  # what ends is finished only among the best so many, by probability alone
+    expand = hashed(numpy, table, 2 * beam_size)
+    found = search.beam(
+        expand, first_state(hashes, beam_size), hashes, beam_size, [limit] * 4, alpha, beta=beta, source_lengths=lengths
+    )
+    for sentence, (first_hash, length) in enumerate(zip(hashes, lengths, strict=True)):
+        scored = []
+        for _, total, pieces in enumerate_all(table, first_hash, limit, alpha):
+            _, looks = by_hand(table, first_hash, pieces)
+            paid = looks.sum(axis=0)[:length].astype("float64")
+            missed = sum(math.log(min(max(share, 1e-9), 1.0)) for share in paid)
+            scored.append((total / penalty_by_hand(len(pieces), alpha) + beta * missed, total, pieces))
+        best = max(scored)
+        assert spelled(found)[sentence][0] == best[2]
+        assert found.scores[sentence, 0] == pytest.approx(best[0], rel=1e-4)
+        assert found.log_probabilities[sentence, 0] == pytest.approx(best[1], rel=1e-4)
+
+
+def test_the_coverage_penalty_by_hand():
+    coverage = numpy.array([[0.5, 2.0, 0.25, 0.0], [1.0, 1.0, 0.5, 9.0]])
+    positions = numpy.array([[True, True, True, False], [True, True, True, True]])
+    penalties = search.coverage_penalty(numpy, coverage, positions, 0.2)
+    numpy.testing.assert_allclose(penalties, [0.2 * math.log(0.125), 0.2 * math.log(0.5)])
+    assert search.coverage_penalty(numpy, numpy.zeros(1), numpy.array([True]), 1.0) == pytest.approx(math.log(1e-9))
+
+
+def test_siblings_give_way_to_others():
+    # A's children are both better than B's, so that without diversity A's alone are left.
+    table = {(): {A: 0.6, B: 0.4}, (A,): {A: 0.5, C: 0.5}, (B,): {B: 0.55, C: 0.45}}
+    assert spelled(run_beam([table], 2, [5], alpha=0.0)) == [[[A, A, EOS], [A, C, EOS]]]
+    start, _ = script([table], 2)
+    found = search.beam(*start, 2, [5], 0.0, diversity=0.5)
+    assert spelled(found) == [[[A, A, EOS], [B, B, EOS]]]
+    numpy.testing.assert_allclose(found.scores[0], numpy.log([0.3, 0.22]), rtol=1e-5)  # those of the model
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_what_is_forbidden_is_not_said(beam_size):
+    """No B as second piece of the first sentence, no end before the third of the second; and who is asked what."""
+    words = [[A, B, C], [B], [C, C], [A] * 7]
+    asked = []
+
+    def constrain(sentences, ids):
+        asked.append((sentences.tolist(), ids.shape))
+        bias = numpy.zeros((len(sentences), 7), dtype="float32")
+        bias[(sentences == 0) & (ids.shape[1] == 1), B] = IMPOSSIBLE
+        bias[(sentences == 1) & (ids.shape[1] < 2), EOS] = IMPOSSIBLE
+        return bias
+
+    start, _ = script([spell(word) for word in words], beam_size)
+    if beam_size == 1:
+        found = search.greedy(*start, [8] * 4, constrain)
+    else:
+        found = search.beam(*start, beam_size, [8] * 4, 1.0, constrain=constrain)
+    first, second, third, fourth = spelled(found)
+    assert all(row[1] != B for row in first if row)
+    assert all(EOS not in row[:2] for row in second)
+    assert (third[0], fourth[0]) == ([C, C, EOS], [A] * 7 + [EOS])
+    assert asked[0] == (numpy.repeat([0, 1, 2, 3], beam_size).tolist(), (4 * beam_size, 0))
+    assert [length for _, (_, length) in asked] == list(range(len(asked)))
+    assert asked[-1][0] == [3] * beam_size  # the others are done, and it is not asked of them
+
+
+def test_samples_are_drawn_with_the_models_probabilities():
+    table = {(): {A: 0.5, B: 0.3, EOS: 0.2}, (A,): {B: 0.25, EOS: 0.75}}
+    expected = {(A, EOS): 0.375, (A, B, EOS): 0.125, (B, EOS): 0.3, (EOS,): 0.2}
+    count = 4000
+    start, _ = script([table] * count, 1)
+    found = search.sample(*start, [5] * count, numpy.random.default_rng(1))
+    drawn = [tuple(sentence[0]) for sentence in spelled(found)]
+    for pieces, share in expected.items():
+        assert drawn.count(pieces) / count == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / count))
+        place = drawn.index(pieces)
+        assert found.log_probabilities[place, 0] == pytest.approx(math.log(share), rel=1e-5)
+    assert set(drawn) == set(expected)
+
+
+def test_temperature_and_nucleus_cut_the_tail():
+    table = {(): {A: 0.5, B: 0.3, C: 0.15, EOS: 0.05}}
+    start, _ = script([table] * 3000, 1)
+
+    def first_pieces(**settings):
+        found = search.sample(*start, [2] * 3000, numpy.random.default_rng(2), **settings)
+        pieces, counts = numpy.unique(found.ids[:, 0, 0], return_counts=True)
+        return dict(zip(pieces.tolist(), (counts / 3000).tolist(), strict=True))
+
+    # Half the temperature squares the probabilities: .25, .09, .0225, .0025 of .365.
+    cold = first_pieces(temperature=0.5)
+    assert cold[A] == pytest.approx(0.25 / 0.365, abs=0.03)
+    assert cold[B] == pytest.approx(0.09 / 0.365, abs=0.03)
+    assert first_pieces(temperature=0.01) == {A: 1.0}
+    assert set(first_pieces(top_p=0.5)) == {A}
+    nucleus = first_pieces(top_p=0.51)  # A alone is too little, A and B are enough
+    assert set(nucleus) == {A, B}
+    assert nucleus[A] == pytest.approx(0.5 / 0.8, abs=0.03)
+
+
+def test_a_sample_is_the_same_whoever_else_is_done():
+    table = random_tables(seed=2, ending=0.5)
+    hashes = numpy.arange(20, dtype="int32")
+    found = [
+        search.sample(
+            hashed(numpy, table, 6),
+            first_state(hashes, 1),
+            memory,
+            [9] * 20,
+            numpy.random.default_rng(3),
+            temperature=2.0,
+        )
+        for memory in (hashes, None)  # rows leave, and they do not
+    ]
+    numpy.testing.assert_array_equal(found[0].ids, found[1].ids)
+    assert len({tuple(row) for row in found[0].ids[:, 0].tolist()}) > 5
+
+
+def test_a_given_translation_is_scored_piece_by_piece():
+    table = random_tables(seed=6)
+    hashes = numpy.array([5, 50, 77], dtype="int32")
+    targets = [[A, B, EOS], [EOS], [B, UNK, A, EOS]]
+    padded = numpy.array([pieces + [PAD] * (4 - len(pieces)) for pieces in targets])
+
+    def expand(tokens, parents, bias, state, memory):
+        """As an engine does it: the bias is added before the best are chosen."""
+        after = hash_after(state[parents], tokens)
+        scores = table[after] + bias
+        order = numpy.argsort(-scores, axis=1, kind="stable")[:, :2]
+        return search.Candidates(numpy.take_along_axis(scores, order, axis=1), order, LOOKS[after]), after
+
+    scores, attention = search.score(expand, hashes, None, padded, size=6)
+    for row, (first_hash, pieces) in enumerate(zip(hashes, targets, strict=True)):
+        expected, looks = by_hand(table, int(first_hash), pieces)
+        numpy.testing.assert_allclose(scores[row, : len(pieces)], expected, rtol=1e-6)
+        numpy.testing.assert_allclose(attention[row, : len(pieces)], looks)
+        assert not scores[row, len(pieces) :].any()
+        assert not attention[row, len(pieces) :].any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0.0}, "temperature must be a finite number over 0; got 0.0"),
+        ({"top_p": 0.0}, "top_p must be over 0 and at most 1; got 0.0"),
+        ({"top_p": 1.5}, "top_p must be over 0 and at most 1; got 1.5"),
+    ],
+)
+def test_sampling_names_bad_arguments(settings, message):
+    start, _ = script([spell([A])], 1)
+    with pytest.raises(ValueError, match=message):
+        search.sample(*start, [3], numpy.random.default_rng(1), **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"beta": -1.0}, "coverage penalty's beta must be a finite number of at least 0; got -1.0"),
+        ({"diversity": math.inf}, "diversity must be a finite number of at least 0; got inf"),
+        ({"beta": 0.2}, "a coverage penalty needs the length of each source; got None and beta 0.2"),
+    ],
+)
+def test_penalties_that_cannot_be_are_named(settings, message):
+    start, _ = script([spell([A])], 2)
+    with pytest.raises(ValueError, match=message):
+        search.beam(*start, 2, [3], 1.0, **settings)
+
+
 def test_begin_has_one_live_sequence_a_sentence():
     start, parents = search.begin(numpy, 3, numpy.array([2, 4], dtype="int32"))
     assert parents.tolist() == list(range(6))
@@ -350,12 +544,16 @@ def test_begin_has_one_live_sequence_a_sentence():
     assert not start.done.any()
 
 
+def candidates(log_probabilities, ids):
+    return search.Candidates(log_probabilities, ids, numpy.zeros((len(ids), 0), dtype="float32"))
+
+
 def test_advance_by_hand():
     limits = numpy.array([4], dtype="int32")
     start, _ = search.begin(numpy, 2, limits)
     ids = numpy.array([[A, B, EOS, C], [A, B, EOS, C]])
     after, parents = search.advance(
-        numpy, start, numpy.array([[-0.5, -1.0, -2.0, -3.0]] * 2, dtype="float32"), ids, limits, 1.0
+        numpy, start, candidates(numpy.array([[-0.5, -1.0, -2.0, -3.0]] * 2, dtype="float32"), ids), limits, 1.0
     )
     assert after.live_ids[0].tolist() == [[A, PAD, PAD, PAD], [B, PAD, PAD, PAD]]
     assert after.live_log_probabilities.tolist() == [[-0.5, -1.0]]
@@ -364,7 +562,7 @@ def test_advance_by_hand():
     # Row 0 (A, -0.5) goes on with C; row 1 (B, -1.0) ends: -1.0 - 0.25, over 7/6. Next come B C, A A, then the others.
     ids = numpy.array([[C, A, B, UNK], [EOS, C, A, B]])
     steps = numpy.array([[-0.25, -2.0, -4.0, -5.0], [-0.25, -0.75, -5.0, -6.0]], dtype="float32")
-    after, parents = search.advance(numpy, after, steps, ids, limits, 1.0)
+    after, parents = search.advance(numpy, after, candidates(steps, ids), limits, 1.0)
     assert after.live_ids[0].tolist() == [[A, C, PAD, PAD], [B, C, PAD, PAD]]
     assert after.live_log_probabilities.tolist() == [[-0.75, -1.75]]
     assert after.tokens.tolist() == [C, C]
@@ -380,9 +578,9 @@ def test_ties_stay_in_order_in_a_wide_beam():
     limits = numpy.array([3], dtype="int32")
     ids = numpy.tile(numpy.arange(100, 140), (20, 1))
     equal = numpy.full((20, 40), -1.0, dtype="float32")
-    after, parents = search.advance(numpy, search.begin(numpy, 20, limits)[0], equal, ids, limits, 1.0)
+    after, parents = search.advance(numpy, search.begin(numpy, 20, limits)[0], candidates(equal, ids), limits, 1.0)
     assert after.tokens.tolist() == list(range(100, 120))
-    after, parents = search.advance(numpy, after, equal, ids, limits, 1.0)
+    after, parents = search.advance(numpy, after, candidates(equal, ids), limits, 1.0)
     assert after.tokens.tolist() == list(range(100, 120))
     assert parents.tolist() == [0] * 20
 
@@ -430,8 +628,8 @@ def test_too_few_candidates_are_refused():
 
 
 def test_candidates_of_another_shape_are_refused():
-    def expand(tokens, parents, state, memory):
-        return numpy.zeros((2, 4), dtype="float32"), numpy.full((2, 5), A), state
+    def expand(tokens, parents, bias, state, memory):
+        return candidates(numpy.zeros((2, 4), dtype="float32"), numpy.full((2, 5), A)), state
 
     with pytest.raises(ValueError, match=r"of one shape \[2, C\]; got \(2, 4\) and \(2, 5\)"):
         search.beam(expand, (), None, 2, [3], 1.0)
@@ -449,13 +647,15 @@ def keras():
     return keras
 
 
-def graph_of(keras, table, beam_size, alpha):
+def graph_of(keras, table, beam_size, alpha, **penalties):
     """``beam_in_graph`` over the backend, traced with an unknown batch size where the backend is TensorFlow."""
 
     def run(hashes, limits):
         state = first_state(hashes, beam_size, keras.ops)
         expand = hashed(keras.ops, table, 2 * beam_size)
-        return search.beam_in_graph(keras.ops, expand, state, None, beam_size, limits, alpha)
+        if penalties:
+            penalties["positions"] = keras.ops.arange(POSITIONS)[None] < 1 + hashes[:, None] % POSITIONS
+        return search.beam_in_graph(keras.ops, expand, state, None, beam_size, limits, alpha, **penalties)
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow
@@ -487,6 +687,19 @@ def test_the_graph_gives_what_the_host_loop_gives(keras, beam_size, alpha, endin
         assert found.ids.dtype == expected.ids.dtype
         numpy.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
         numpy.testing.assert_allclose(found.log_probabilities, expected.log_probabilities, rtol=1e-6)
+
+
+def test_the_graph_weighs_coverage_as_the_host_loop_does(keras):
+    table = random_tables(seed=8, ending=0.5)
+    hashes, limits = numpy.arange(23), numpy.arange(23) * 5 % 11 + 1
+    expand = hashed(numpy, table, 6)
+    expected = search.beam(
+        expand, first_state(hashes, 3), hashes, 3, limits, 1.0, beta=0.7, source_lengths=1 + hashes % POSITIONS
+    )
+    found = graph_of(keras, table, 3, 1.0, beta=0.7)(hashes, limits)
+    numpy.testing.assert_array_equal(found.ids, expected.ids)
+    numpy.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5)
+    assert (expected.ids != beam_of_table(table, hashes, 3, limits, 1.0).ids).any()
 
 
 def test_ties_in_the_graph_go_to_the_same_candidates(keras):

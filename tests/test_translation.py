@@ -24,16 +24,17 @@ class Echo:
     def __init__(self):
         self.shapes = []
 
-    def start(self, source, beam_size):
+    def start(self, source, beam_size, candidates):
         self.shapes.append(source.shape)
 
-        def expand(tokens, parents, state, source):
+        def expand(tokens, parents, bias, state, source):
             rows, (place,) = len(tokens), set(state[parents].tolist())
             source = np.repeat(source, beam_size, axis=0)
             said = source[:, place] if place < source.shape[1] else np.full(rows, EOS)
             others = [np.full(rows, 30 + number) for number in range(2 * beam_size - 1)]
             scores = np.tile(-0.1 - 9.0 * np.arange(2 * beam_size), (rows, 1))
-            return scores, np.stack([said, *others], axis=1), state[parents] + 1
+            attention = np.ones((rows, 1), "float32")
+            return search.Candidates(scores, np.stack([said, *others], axis=1), attention), state[parents] + 1
 
         return expand, np.zeros(len(source) * beam_size, int), source
 
@@ -131,7 +132,7 @@ def test_padding_changes_nothing(engine, pieces):
     sources = pieces[0].encode_lines(LINES[:3])
     limits = np.array([9, 9, 9])
     plain, wide = pad_source(sources), pad_source(sources, length=29)
-    found = [search.greedy(*engine.start(source, 1), limits) for source in (plain, wide)]
+    found = [search.greedy(*engine.start(source, 1, 2), limits) for source in (plain, wide)]
     np.testing.assert_array_equal(found[0].ids, found[1].ids)
     np.testing.assert_allclose(found[0].scores, found[1].scores, rtol=1e-4)
 
@@ -142,7 +143,7 @@ def test_padding_changes_nothing(engine, pieces):
 def test_greedy_is_a_beam_of_one_without_a_length_penalty(engine, pieces):
     sources = pieces[0].encode_lines(LINES)
     limits = np.array([length_limit(len(ids), GREEDY) for ids in sources])
-    beam = search.beam(*engine.start(pad_source(sources), 1), 1, limits, 0.0)
+    beam = search.beam(*engine.start(pad_source(sources), 1, 2), 1, limits, 0.0)
     for (ids, score), row, other in zip(best(sources, engine, GREEDY), beam.ids[:, 0], beam.scores[:, 0], strict=True):
         assert ids == row.tolist()
         assert score == pytest.approx(other, rel=1e-5)

@@ -28,29 +28,41 @@ class CompactEngine:
 
     def __init__(self, directory: Path, threads: int = 0) -> None:
         self._encoder, self._step = (_session(directory / f"{name}.onnx", threads) for name in ("encoder", "step"))
+        (self.size,) = {one.shape[1] for one in self._step.get_overridable_initializers()}  # of the bias
         self._memory = [one.name for one in self._encoder.get_outputs() if not one.name.startswith("hidden")]
         self._state = [
             one.name.removeprefix("next_") for one in self._step.get_outputs() if one.name.startswith("next")
         ]
 
-    def start(self, source: np.ndarray, beam_size: int) -> tuple[search.Expand, search.State, search.Memory]:
+    def start(
+        self, source: np.ndarray, beam_size: int, candidates: int
+    ) -> tuple[search.Expand, search.State, search.Memory]:
         lengths = np.count_nonzero(source != PAD, axis=1).astype("int32")
         names = [one.name for one in self._encoder.get_outputs()]
         read = dict(zip(names, self._encoder.run(names, {"source": source, "lengths": lengths}), strict=True))
         memory = {name: read[name] for name in self._memory}
         hiddens = [np.repeat(read[name], beam_size, axis=0) for name in names if name.startswith("hidden")]
         state = [array for hidden in hiddens for array in (hidden, np.zeros_like(hidden))]
-        candidates = np.array([2 * beam_size])
-        outputs = ["log_probabilities", "ids", *(f"next_{name}" for name in self._state)]
+        count = np.array([min(candidates, self.size)])
+        missing = ((0, 0), (0, candidates - min(candidates, self.size)))
+        outputs = ["log_probabilities", "ids", "attention", *(f"next_{name}" for name in self._state)]
 
         def expand(
-            tokens: np.ndarray, parents: np.ndarray, state: search.State, memory: search.Memory
-        ) -> tuple[np.ndarray, np.ndarray, search.State]:
-            inputs = {"tokens": tokens, "parents": parents, "candidates": candidates, **memory}
-            log_probabilities, ids, *state = self._step.run(
-                outputs, inputs | dict(zip(self._state, state, strict=True))
-            )
-            return log_probabilities, ids, state
+            tokens: np.ndarray,
+            parents: np.ndarray,
+            bias: np.ndarray | None,
+            state: search.State,
+            memory: search.Memory,
+        ) -> tuple[search.Candidates, search.State]:
+            inputs = {"tokens": tokens, "parents": parents, "candidates": count, **memory}
+            inputs.update(zip(self._state, state, strict=True))
+            if bias is not None:
+                inputs["bias"] = bias
+            best, ids, attention, *state = self._step.run(outputs, inputs)
+            if missing[1][1]:
+                best = np.pad(best, missing, constant_values=-np.inf)
+                ids = np.pad(ids, missing, constant_values=PAD)
+            return search.Candidates(best, ids, attention), state
 
         return expand, state, memory
 

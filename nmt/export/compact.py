@@ -189,6 +189,7 @@ def step(model: TranslationModel, graph: Graph) -> bytes:
     """The graph ``step.onnx``.
 
     tokens [R] int32; parents [R] int32, the rows of the state that they grew from; candidates [1] int64, how many;
+        bias [R, V], added to the log-probabilities: 0 where it is not given;
     hidden_1, cell_1 … [rows, H]; values, keys, mask of the encoder, with R / B rows for each of B sentences
     →  log_probabilities [R, candidates], ids [R, candidates] int64, attention [R, S], the mean of the heads;
        next_hidden_1, next_cell_1 … [R, H]
@@ -274,9 +275,11 @@ def step(model: TranslationModel, graph: Graph) -> bytes:
     read = graph.product(inputs, kernel, bounded=context_bounded and below_bounded)
     read = graph.add("Tanh", graph.add("Add", read, to_readout))  # [R, readout]
     logits = graph.product(read, _array(model.output_embedding.embeddings).T, _array(model.output_bias))  # [R, V]
-    possible = np.zeros(model.sizes[1], "float32")
-    possible[[PAD, BOS]] = -np.inf
-    scores = graph.add("Add", graph.add("LogSoftmax", logits, axis=-1), graph.constant(possible))
+    added = graph.optional_input("bias", np.zeros((1, model.sizes[1]), "float32"), ["biased", model.sizes[1]])
+    possible = np.zeros((1, model.sizes[1]), "float32")
+    possible[:, [PAD, BOS]] = -np.inf
+    added = graph.add("Add", added, graph.constant(possible))
+    scores = graph.add("Add", graph.add("LogSoftmax", logits, axis=-1), added)
     best, ids = graph.add_many("TopK", scores, candidates, results=2, axis=-1)
 
     graph.output("log_probabilities", best, "float32", ["R", "candidates"])

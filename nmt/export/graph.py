@@ -39,6 +39,11 @@ class Graph:
         )
         return name
 
+    def optional_input(self, name: str, value: np.ndarray, shape: Sequence[int | str]) -> str:
+        """An input that is ``value`` where it is not given."""
+        self._constants[name] = numpy_helper.from_array(value, name)
+        return self.input(name, value.dtype, shape)
+
     def output(self, name: str, value: str, dtype: Any, shape: Sequence[int | str]) -> None:
         """Give ``value`` out under ``name``."""
         self._nodes.append(helper.make_node("Identity", [value], [name]))

@@ -22,7 +22,7 @@ from nmt import recipe
 from nmt.corpus import CONTROL
 from nmt.model import TranslationModel, expand
 from nmt.pieces import Pieces
-from nmt.search import beam_in_graph, gather_rows, repeat_rows
+from nmt.search import Candidates, beam_in_graph, gather_rows, repeat_rows
 from nmt.symbols import EOS, PAD
 
 _README = """\
@@ -169,12 +169,14 @@ def _translate(model: TranslationModel, settings: recipe.Search, source: Any) ->
     limits = ops.where(pieces > 0, limits, 0)
 
     candidates = 2 * settings.beam_size
+
+    def step(tokens: Any, parents: Any, bias: Any, states: Any, memories: Any) -> tuple[Candidates, Any]:
+        return expand([model], tokens, gather_rows(ops, states, parents), memories, candidates, bias)
+
     memory = model.encode(source)
     found = beam_in_graph(
         ops,
-        lambda tokens, parents, states, memories: expand(
-            [model], tokens, gather_rows(ops, states, parents), memories, candidates
-        ),
+        step,
         (repeat_rows(ops, model.initial_state(memory), settings.beam_size),),
         (memory,),
         settings.beam_size,
