@@ -127,7 +127,7 @@ def greedy(
         ValueError: ``max_length``, the rows of ``memory`` or what ``expand`` returns is not of this form.
     """
 
-    def best(log_probabilities: Array, sentences: Array) -> Array:
+    def best(log_probabilities: Array, sentences: Array, length: int) -> Array:
         return numpy.zeros(len(sentences), dtype="int32")
 
     return _one_by_one(best, expand, state, memory, max_length, constrain)
@@ -138,7 +138,7 @@ def sample(
     state: State,
     memory: Memory,
     max_length: Array,
-    random: numpy.random.Generator,
+    draws: Array,
     temperature: float = 1.0,
     top_p: float = 1.0,
     constrain: Constrain | None = None,
@@ -150,6 +150,7 @@ def sample(
 
     Args:
         expand, state, memory, max_length, constrain: as for ``greedy``.
+        draws: [B, T], T being the longest limit at least: numbers drawn evenly from 0..1, one for each piece.
         temperature: over 0; log-probabilities are divided by it: below 1 the probable becomes more probable.
         top_p: in 0..1; of the candidates, the best ones that together have at least this share are left (nucleus
             sampling, Holtzman et al. 2019, arXiv:1904.09751).
@@ -165,22 +166,21 @@ def sample(
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p must be over 0 and at most 1; got {top_p}. 1 leaves every candidate.")
 
-    def choose(log_probabilities: Array, sentences: Array) -> Array:
+    def choose(log_probabilities: Array, sentences: Array, length: int) -> Array:
         weights = log_probabilities.astype("float64") / temperature  # [R, C]
         weights = numpy.exp(weights - weights.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
         before = numpy.cumsum(weights, axis=1) - weights  # the share of all that are better
         weights[before >= top_p] = 0
         ends = numpy.cumsum(weights, axis=1)
-        # One number for every sentence, so that those that are done change nothing for others.
-        drawn = random.random(len(max_length))[sentences] * ends[:, -1]
+        drawn = draws[sentences, length] * ends[:, -1]
         return numpy.minimum((ends <= drawn[:, None]).sum(axis=1), (weights > 0).sum(axis=1) - 1)
 
     return _one_by_one(choose, expand, state, memory, max_length, constrain)
 
 
 def _one_by_one(
-    choose: Callable[[Array, Array], Array],
+    choose: Callable[[Array, Array, int], Array],
     expand: Expand,
     state: State,
     memory: Memory,
@@ -201,7 +201,7 @@ def _one_by_one(
         candidates, state = expand(tokens, parents, bias, state, memory)  # [R, C]
         _check_candidates(candidates, len(sentences), at_least=1)
         rows = numpy.arange(len(sentences), dtype="int32")
-        chosen = choose(candidates.log_probabilities, sentences)  # [R]
+        chosen = choose(candidates.log_probabilities, sentences, length)  # [R]
         tokens = numpy.array(candidates.ids[rows, chosen], dtype="int32")  # [R]
         ids[sentences[running], 0, length] = tokens[running]
         log_probabilities[sentences[running], 0] += candidates.log_probabilities[rows, chosen][running]

@@ -8,18 +8,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmt import search
+from nmt import alignment, search
 from nmt.batches import Ids, pad_source
+from nmt.constraints import Constraints
 from nmt.corpus import without_control
 from nmt.engines import Engine
 from nmt.pieces import Pieces
-from nmt.recipe import Search
-from nmt.symbols import EOS
+from nmt.recipe import Sample, Search
+from nmt.symbols import EOS, PAD
 
 logger = logging.getLogger("nmt")
 
 # Source pieces a batch may hold per sentence it may hold: a batch of very long lines has fewer of them.
 _PIECES_A_SENTENCE = 100
+
+
+class TranslationError(ValueError):
+    """These lines cannot be translated like this."""
 
 
 class Translation(NamedTuple):
@@ -28,6 +33,16 @@ class Translation(NamedTuple):
     text: str
     score: float  # log-probability, divided by the length penalty unless the beam is 1; 0 for a blank line
     finished: bool = True  # whether the model ended it; otherwise it was cut off at its limit of length
+    alignment: tuple[tuple[int, int], ...] | None = None  # (source word, target word), where they were asked for
+    alternatives: tuple[Translation, ...] = ()  # the next best, or further samples, where they were asked for
+
+
+class Hypothesis(NamedTuple):
+    """A translation as search found it."""
+
+    ids: list[int]  # with EOS where it ended within its limit
+    score: float
+    log_probability: float
 
 
 def translate(
@@ -36,6 +51,10 @@ def translate(
     lines: Sequence[str],
     settings: Search,
     advance: Callable[[int], object] = lambda lines: None,
+    *,
+    n_best: int = 1,
+    align: bool = False,
+    prefixes: Sequence[str] | None = None,
 ) -> list[Translation]:
     """Translate ``lines``; a line without anything to translate stays empty and never reaches the model.
 
@@ -43,30 +62,131 @@ def translate(
 
     Sentences of similar length are translated together, and come back in the order of ``lines``. ``advance`` is told
     the number of lines done, batch by batch.
+
+    Args:
+        n_best: how many translations of each line, the best and its ``alternatives``; fewer where there are no more.
+        align: whether each says which word comes from which.
+        prefixes: what the translation of each line begins with; "" is nothing.
+
+    Raises:
+        TranslationError: more translations than the beam holds, or not a prefix a line.
+        ConstraintError: a prefix that the pieces cannot spell.
     """
+    if n_best > 1 and settings.sample is None and n_best > settings.beam_size:
+        raise TranslationError(
+            f"the {n_best} best translations need a beam of as many; received a beam of {settings.beam_size}"
+        )
+    if prefixes is not None and len(prefixes) != len(lines):
+        raise TranslationError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
     source_pieces, target_pieces = pieces
     sources = source_pieces.encode_lines(map(without_control, lines))
     translations = [Translation("", 0.0)] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
     advance(len(lines) - len(filled))
+    rules = settings.min_length, settings.no_repeat_ngram
     for numbers in _batches(sources, filled, settings.batch_sentences):
-        hypotheses = best([sources[number] for number in numbers], engine, settings)
-        texts = target_pieces.decode_lines([ids for ids, _ in hypotheses])
-        for number, text, (ids, score) in zip(numbers, texts, hypotheses, strict=True):
-            translations[number] = Translation(text, score, EOS in ids)
+        batch = [sources[number] for number in numbers]
+        begun = [prefixes[number] if prefixes else "" for number in numbers]
+        constraints = Constraints(target_pieces, begun, *rules) if any(begun) or any(rules) else None
+        hypotheses = best(batch, engine, settings, constraints, n_best)
+        texts = iter(target_pieces.decode_lines([one.ids for found in hypotheses for one in found]))
+        links = iter(_alignments(batch, hypotheses, engine, pieces) if align else ())
+        for number, found in zip(numbers, hypotheses, strict=True):
+            first, *others = [
+                Translation(next(texts), one.score, EOS in one.ids, next(links) if align else None) for one in found
+            ]
+            translations[number] = first._replace(alternatives=tuple(others))
         advance(len(numbers))
     return translations
 
 
-def best(sources: Sequence[Ids], engine: Engine, settings: Search) -> list[tuple[list[int], float]]:
-    """The best hypothesis of each source (pieces, none of them empty): its pieces and its score."""
+def best(
+    sources: Sequence[Ids],
+    engine: Engine,
+    settings: Search,
+    constraints: Constraints | None = None,
+    n_best: int = 1,
+) -> list[list[Hypothesis]]:
+    """The best hypotheses of each source (pieces, none of them empty), best first, or samples; at least one each."""
     limits = np.array([length_limit(len(ids), settings) for ids in sources])
-    start = engine.start(pad_source(sources), settings.beam_size, 2 * settings.beam_size)
+    if constraints:
+        limits += constraints.least
+    padded = pad_source(sources)
+    if settings.sample is not None:
+        drawn = [_sampled(number, sources, padded, engine, settings, limits, constraints) for number in range(n_best)]
+        return [list(samples) for samples in zip(*drawn, strict=True)]
+    start = engine.start(padded, settings.beam_size, 2 * settings.beam_size)
     if settings.beam_size == 1:
-        found = search.greedy(*start, limits)
+        found = search.greedy(*start, limits, constraints)
     else:
-        found = search.beam(*start, settings.beam_size, limits, settings.length_penalty)
-    return [(ids.tolist(), float(score)) for ids, score in zip(found.ids[:, 0], found.scores[:, 0], strict=True)]
+        found = search.beam(
+            *start,
+            settings.beam_size,
+            limits,
+            settings.length_penalty,
+            beta=settings.coverage_penalty,
+            diversity=settings.diversity,
+            source_lengths=np.count_nonzero(padded != PAD, axis=1),
+            constrain=constraints,
+        )
+    return _listed(found, n_best)
+
+
+def _sampled(
+    number: int,
+    sources: Sequence[Ids],
+    padded: np.ndarray,
+    engine: Engine,
+    settings: Search,
+    limits: np.ndarray,
+    constraints: Constraints | None,
+) -> list[Hypothesis]:
+    """Sample ``number`` of each source: drawn by the seed and by what is translated, whatever else is in the batch."""
+    sample = settings.sample or Sample()
+    seeds = [[sample.seed, number, *ids] for ids in sources]
+    draws = np.stack([np.random.default_rng(seed).random(limits.max()) for seed in seeds])
+    start = engine.start(padded, 1, min(sample.top_k or engine.size, engine.size))
+    found = search.sample(*start, limits, draws, sample.temperature, sample.top_p, constraints)
+    return [hypotheses[0] for hypotheses in _listed(found, 1)]
+
+
+def _listed(found: search.Hypotheses, n_best: int) -> list[list[Hypothesis]]:
+    """The ``n_best`` of each sentence that are there; the first, whatever it is."""
+    listed = []
+    for ids, scores, totals in zip(*(array[:, :n_best].tolist() for array in found), strict=True):
+        hypotheses = [
+            Hypothesis([piece for piece in row if piece != PAD], score, total)
+            for row, total, score in zip(ids, scores, totals, strict=True)
+        ]
+        listed.append([one for number, one in enumerate(hypotheses) if not number or one.score > -np.inf])
+    return listed
+
+
+def score(engine: Engine, sources: Sequence[Ids], targets: Sequence[Ids]) -> tuple[np.ndarray, np.ndarray]:
+    """What the model thinks of given translations, both of them pieces without their ends.
+
+    Returns:
+        The log-probability of each target piece, its end included, [B, T] with 0 behind it; and the attention paid for
+        it [B, T, S].
+    """
+    return search.score(*engine.start(pad_source(sources), 1, 1), pad_source(targets), engine.size)
+
+
+def _alignments(
+    sources: Sequence[Ids], hypotheses: Sequence[Sequence[Hypothesis]], engine: Engine, pieces: tuple[Pieces, Pieces]
+) -> list[tuple[tuple[int, int], ...]]:
+    """The links of every hypothesis, one after the other."""
+    pairs = [
+        (source, [piece for piece in one.ids if piece != EOS])
+        for source, found in zip(sources, hypotheses, strict=True)
+        for one in found
+    ]
+    _, attention = score(engine, *zip(*pairs, strict=True))
+    source_pieces, target_pieces = pieces
+    return [
+        tuple(alignment.hard(alignment.soft(source_pieces.text_of(source), target_pieces.text_of(target), weights)))
+        for (source, target), weights in zip(pairs, attention, strict=True)
+    ]
 
 
 def length_limit(source_pieces: int, settings: Search) -> int:

@@ -72,17 +72,32 @@ class Translator:
         return [found.text for found in self.translate_scored(lines)]
 
     def translate_scored(
-        self, lines: Sequence[str], advance: Callable[[int], object] = lambda lines: None
+        self,
+        lines: Sequence[str],
+        advance: Callable[[int], object] = lambda lines: None,
+        *,
+        n_best: int = 1,
+        align: bool = False,
+        prefixes: Sequence[str] | None = None,
     ) -> list[Translation]:
         """As ``translate``, each with its ``text``, its ``score``, and whether it ``finished`` within its limit.
 
         The score is the log-probability (natural logarithm) of the translation, divided by its length penalty unless
         the beam is 1: 0 is certain, and 0 is given to a blank line. ``advance`` is told the number of
         lines done, batch by batch.
+
+        With ``n_best`` each also has as many ``alternatives`` less one, with ``align`` an ``alignment``: pairs of the
+        numbers of a source word and of the word of the translation that comes from it. ``prefixes`` are what the
+        translation of each line begins with, as a translator has typed it; "" is nothing.
+
+        Raises:
+            ValueError: ``lines`` is one string, ``n_best`` is more than the beam, or a prefix cannot be spelt.
         """
         if isinstance(lines, str):
             raise ValueError(f"expected a list of lines, received one string; write [{lines[:30]!r}]")
-        return translation.translate(self._engine, self._pieces, lines, self._search, advance)
+        return translation.translate(
+            self._engine, self._pieces, lines, self._search, advance, n_best=n_best, align=align, prefixes=prefixes
+        )
 
 
 def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = ()) -> Callable[[], Translator]:

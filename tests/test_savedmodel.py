@@ -165,8 +165,8 @@ def test_text_in_a_fresh_process_translates_as_the_toolkit(case, both_pieces):
 def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, both_pieces):
     model, search, directory = case
     sources = [ids for ids in both_pieces[0].encode_lines(generated_lines(30, seed=3)) if ids]
-    best = translation.best(sources, KerasEngine(model), search)
-    expected = [[piece for piece in ids if piece != PAD] for ids, _ in best]
+    best = [found[0] for found in translation.best(sources, KerasEngine(model), search)]
+    expected = [[piece for piece in one.ids if piece != PAD] for one in best]
     assert {ids[-1] == EOS for ids in expected} == {True, False}  # some end by themselves, some at their limit
 
     batches = [pad_source(batch).tolist() for size in (7, 1) for batch in batched(sources, size)]
@@ -178,7 +178,7 @@ def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, both_pieces):
     translations = together(answers, "ids")
     assert [ids[: unpadded_length(ids)] for ids in translations] == 2 * expected
     assert not any({PAD, BOS} & set(ids[: unpadded_length(ids)]) for ids in translations)
-    np.testing.assert_allclose(together(answers, "score"), 2 * [score for _, score in best], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(together(answers, "score"), 2 * [one.score for one in best], rtol=0, atol=1e-4)
 
     assert beside_blank["score"][0] < 0
     assert beside_blank["score"][1:] == [0, 0]

@@ -438,7 +438,7 @@ def test_samples_are_drawn_with_the_models_probabilities():
     expected = {(A, EOS): 0.375, (A, B, EOS): 0.125, (B, EOS): 0.3, (EOS,): 0.2}
     count = 4000
     start, _ = script([table] * count, 1)
-    found = search.sample(*start, [5] * count, numpy.random.default_rng(1))
+    found = search.sample(*start, [5] * count, numpy.random.default_rng(1).random((count, 5)))
     drawn = [tuple(sentence[0]) for sentence in spelled(found)]
     for pieces, share in expected.items():
         assert drawn.count(pieces) / count == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / count))
@@ -452,7 +452,7 @@ def test_temperature_and_nucleus_cut_the_tail():
     start, _ = script([table] * 3000, 1)
 
     def first_pieces(**settings):
-        found = search.sample(*start, [2] * 3000, numpy.random.default_rng(2), **settings)
+        found = search.sample(*start, [2] * 3000, numpy.random.default_rng(2).random((3000, 2)), **settings)
         pieces, counts = numpy.unique(found.ids[:, 0, 0], return_counts=True)
         return dict(zip(pieces.tolist(), (counts / 3000).tolist(), strict=True))
 
@@ -476,7 +476,7 @@ def test_a_sample_is_the_same_whoever_else_is_done():
             first_state(hashes, 1),
             memory,
             [9] * 20,
-            numpy.random.default_rng(3),
+            numpy.random.default_rng(3).random((20, 9)),
             temperature=2.0,
         )
         for memory in (hashes, None)  # rows leave, and they do not
@@ -518,7 +518,7 @@ def test_a_given_translation_is_scored_piece_by_piece():
 def test_sampling_names_bad_arguments(settings, message):
     start, _ = script([spell([A])], 1)
     with pytest.raises(ValueError, match=message):
-        search.sample(*start, [3], numpy.random.default_rng(1), **settings)
+        search.sample(*start, [3], numpy.zeros((1, 3)), **settings)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
 """Lines in, the same number of lines out; and no line hears of the others in its batch."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import toy
 
-from nmt import corpus, search
+from nmt import alignment, corpus, search
 from nmt.batches import pad_source
+from nmt.constraints import Constraints
 from nmt.corpus import Corpus
 from nmt.engines.keras_engine import KerasEngine
-from nmt.recipe import Search
+from nmt.recipe import Sample, Search
 from nmt.symbols import BOS, EOS, PAD
-from nmt.translation import best, length_limit, translate
+from nmt.translation import best, length_limit, score, translate
 
 LINES, _ = toy.lines(9, seed=2)
 GREEDY, BEAM = Search(beam_size=1), Search(beam_size=3, length_penalty=0.6)
@@ -107,7 +110,7 @@ def test_a_translation_may_be_so_many_times_as_long_as_its_source_and_some_more(
     limit = length_limit(len(ids), short)
     assert limit < len(ids)
     for settings in (short, short.model_copy(update={"beam_size": 2})):
-        ((said, _),) = best([ids], Echo(), settings)
+        [[(said, _, _)]] = best([ids], Echo(), settings)
         assert said == ids[:limit]
         assert [answer.finished for answer in translate(Echo(), pieces, [line, ""], settings)] == [False, True]
     assert translate(Echo(), pieces, [line], GREEDY)[0].finished
@@ -137,6 +140,123 @@ def test_padding_changes_nothing(engine, pieces):
     np.testing.assert_allclose(found[0].scores, found[1].scores, rtol=1e-4)
 
 
+# --- more than one, and of a certain form ---
+
+LONG = Search(beam_size=4, length_penalty=0.6, max_length_factor=1.0, max_length_extra=9, batch_sentences=4)
+
+
+def test_the_next_best_come_behind_the_best(engine, pieces):
+    found = translate(engine, pieces, [*LINES, " "], LONG, n_best=3)
+    assert [one._replace(alternatives=()) for one in found] == translate(engine, pieces, [*LINES, " "], LONG)
+    assert found[-1].alternatives == ()  # of a blank line there is one
+    for one in found[:-1]:
+        ranked = [one, *one.alternatives]
+        assert 1 <= len(ranked) <= 3
+        assert [other.score for other in ranked] == sorted((other.score for other in ranked), reverse=True)
+        assert not any(other.alternatives for other in one.alternatives)
+    assert max(len(one.alternatives) for one in found) == 2
+
+
+def test_words_are_linked_by_the_attention_that_teacher_forcing_gives(engine, pieces):
+    """The links of a translation, against the attention of the model that is given it as target."""
+    sources = pieces[0].encode_lines(LINES)
+    linked = translate(engine, pieces, LINES, LONG, align=True)
+    for one, line, source, (found,) in zip(linked, LINES, sources, best(sources, engine, LONG), strict=True):
+        target = [piece for piece in found.ids if piece != EOS]
+        words = alignment.words(pieces[1].text_of(target))
+        _, attention = score(engine, [source], [target])
+        model = engine.models[0]
+        memory = model.encode(pad_source([source]))
+        state, tokens = model.initial_state(memory), np.array([BOS])
+        for place, piece in enumerate(target):
+            _, state, paid = model.step(tokens, state, memory)
+            np.testing.assert_allclose(attention[0, place], np.asarray(paid)[0], atol=1e-5)
+            tokens = np.array([piece])
+        table = alignment.soft(pieces[0].text_of(source), pieces[1].text_of(target), attention[0])
+        assert one.alignment == tuple(alignment.hard(table))
+        assert [link[1] for link in one.alignment] == list(range(len(words)))
+        assert {link[0] for link in one.alignment} <= set(range(len(line.split())))
+
+
+def test_given_translations_are_scored_as_the_model_scores_them(engine, pieces):
+    sources = [pieces[0].encode(line) for line in ("one two", "seven seven nine", "ten")]
+    targets = [pieces[1].encode(line) for line in ("zwei eins", "neun", "")]
+    log_probabilities, attention = score(engine, sources, targets)
+    inputs = {
+        "source": pad_source(sources),
+        "target_in": np.array([[BOS, *ids] for ids in pad_source(targets)[:, :-1].tolist()]),
+    }
+    logits = np.asarray(engine.models[0](inputs), "float64")
+    expected = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    for row, ids in enumerate(targets):
+        wanted = [*ids, EOS]
+        np.testing.assert_allclose(
+            log_probabilities[row, : len(wanted)], expected[row, np.arange(len(wanted)), wanted], atol=1e-4
+        )
+        assert not log_probabilities[row, len(wanted) :].any()
+        np.testing.assert_allclose(attention[row, : len(wanted)].sum(axis=-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_a_translation_begins_as_it_is_told(engine, pieces, beam_size):
+    prefixes = ["", "zwei dr", "eins ", "acht", "drei zehn "]
+    lines = LINES[: len(prefixes)]
+    settings = LONG.model_copy(update={"beam_size": beam_size})
+    found = translate(engine, pieces, lines, settings, prefixes=prefixes)
+    for one, prefix in zip(found, prefixes, strict=True):
+        assert f"{one.text} ".startswith(prefix)
+        assert prefix.endswith(" ") <= (len(one.text) >= len(prefix) or not one.finished or one.text == prefix.strip())
+    assert found[0].text == translate(engine, pieces, lines[:1], settings)[0].text
+
+
+def test_samples_depend_on_the_seed_and_on_nothing_else(engine, pieces):
+    def samples(seed, lines=LINES, batch=4):
+        drawn = LONG.model_copy(update={"sample": Sample(temperature=1.5, seed=seed), "batch_sentences": batch})
+        found = translate(engine, pieces, lines, drawn, n_best=3)
+        return [[one.text, *(other.text for other in one.alternatives)] for one in found]
+
+    first = samples(1)
+    assert samples(1, LINES[::-1], batch=3)[::-1] == first
+    assert samples(2) != first
+    assert all(len(set(texts)) > 1 for texts in first if len(texts[0]) > 12)
+    best_piece = LONG.model_copy(update={"sample": Sample(top_k=1)})
+    assert [one.text for one in translate(engine, pieces, LINES, best_piece)] == [
+        one.text for one in translate(engine, pieces, LINES, LONG.model_copy(update={"beam_size": 1}))
+    ]
+
+
+def test_lengths_and_repetitions_are_as_the_settings_say(engine, pieces):
+    sources = pieces[0].encode_lines(LINES)
+    plain = [found[0].ids for found in translation_of(engine, sources, pieces, LONG)]
+    longer = LONG.model_copy(update={"min_length": 6})
+    assert min(map(len, plain)) < 6
+    assert min(len(found[0].ids) for found in translation_of(engine, sources, pieces, longer)) >= 6
+    once = LONG.model_copy(update={"no_repeat_ngram": 2})
+
+    def repeats(rows):
+        pairs = [list(itertools.pairwise([piece for piece in ids if piece not in (EOS, PAD)])) for ids in rows]
+        return sum(len(found) - len(set(found)) for found in pairs)
+
+    assert repeats(plain) > 0
+    assert repeats(found[0].ids for found in translation_of(engine, sources, pieces, once)) == 0
+
+
+def translation_of(engine, sources, pieces, settings):
+    rules = Constraints(pieces[1], [""] * len(sources), settings.min_length, settings.no_repeat_ngram)
+    return best(sources, engine, settings, rules)
+
+
+def test_what_cannot_be_asked_is_told(engine, pieces):
+    with pytest.raises(ValueError, match="the 5 best translations need a beam of as many; received a beam of 4"):
+        translate(engine, pieces, LINES, LONG, n_best=5)
+    with pytest.raises(ValueError, match="expected a prefix for each of 1 lines, received 2"):
+        translate(engine, pieces, ["one"], LONG, prefixes=["a", "b"])
+    with pytest.raises(
+        ValueError, match=r"the prefix 'eins ß€' cannot be spelt with the model's pieces, which lack ß €; "
+    ):
+        translate(engine, pieces, ["one"], LONG, prefixes=["eins ß€"])
+
+
 # --- scores ---
 
 
@@ -144,9 +264,11 @@ def test_greedy_is_a_beam_of_one_without_a_length_penalty(engine, pieces):
     sources = pieces[0].encode_lines(LINES)
     limits = np.array([length_limit(len(ids), GREEDY) for ids in sources])
     beam = search.beam(*engine.start(pad_source(sources), 1, 2), 1, limits, 0.0)
-    for (ids, score), row, other in zip(best(sources, engine, GREEDY), beam.ids[:, 0], beam.scores[:, 0], strict=True):
-        assert ids == row.tolist()
-        assert score == pytest.approx(other, rel=1e-5)
+    for [(ids, found, _)], row, other in zip(
+        best(sources, engine, GREEDY), beam.ids[:, 0], beam.scores[:, 0], strict=True
+    ):
+        assert ids == [piece for piece in row.tolist() if piece != PAD]
+        assert found == pytest.approx(other, rel=1e-5)
 
 
 @pytest.mark.parametrize("settings", [GREEDY, BEAM])
@@ -154,14 +276,14 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
     """The sum of log-softmax over the pieces said, the end included, by the penalty ((5 + length) / 6) ** alpha."""
     sources = pieces[0].encode_lines(LINES)
     ended = 0
-    for source, (padded, score) in zip(sources, best(sources, engine, settings), strict=True):
+    for source, [(padded, found, _)] in zip(sources, best(sources, engine, settings), strict=True):
         ids = [piece for piece in padded if piece != PAD]
         inputs = {"source": pad_source([source]), "target_in": np.array([[BOS, *ids[:-1]]], "int32")}
         logits = np.asarray(engine.models[0](inputs), "float64")[0]
         log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         total = log_probabilities[np.arange(len(ids)), ids].sum()
         penalty = 1.0 if settings is GREEDY else ((5 + len(ids)) / 6) ** 0.6
-        assert score == pytest.approx(total / penalty, rel=1e-4)
+        assert found == pytest.approx(total / penalty, rel=1e-4)
         ended += ids[-1] == EOS
     assert ended  # the end is among what is scored
 
