@@ -13,10 +13,13 @@ import contextlib
 import errno
 import gzip
 import itertools
+import json
 import logging
 import lzma
 import os
+import queue
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,11 +29,14 @@ import click
 
 if TYPE_CHECKING:
     from nmt.run import Run
+    from nmt.translation import Translation
 
 logger = logging.getLogger("nmt")
 
 # Lines that `nmt translate` reads before it writes: enough to sort by length, few enough for an endless stream.
 CHUNK = 1000
+# Seconds without another line after which those that have come are translated.
+_PAUSE = 0.05
 
 
 class CommandError(click.ClickException):
@@ -144,8 +150,9 @@ def main() -> None:
     try:
         commands(prog_name="nmt")
     except SystemExit as end:
-        # Taking TensorFlow down took up to 40 s on a busy machine, with everything written and said.
-        if "keras" not in sys.modules or not isinstance(end.code, int | None):
+        # Taking TensorFlow down took up to 40 s on a busy machine, with everything written and said; and a thread that
+        # waits for standard input would be waited for.
+        if not isinstance(end.code, int | None):
             raise
         logging.shutdown()
         with contextlib.suppress(OSError):  # a closed pipe has been told of already
@@ -297,8 +304,27 @@ def evaluate(
 @click.argument("paths", metavar="MODEL... [FILE]", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Write here, whole or not at all, instead of to standard output.")
 @click.option("--scores", is_flag=True, help="Write the score and a tab before each translation.")
+@click.option("--alignments", is_flag=True, help="Write a tab and which word comes from which behind each: 0-0 1-2.")
+@click.option(
+    "--n-best", type=click.IntRange(min=1), default=1, metavar="N", help="Write the N best of each line, tabs between."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON object a line, with all that is known.")
+@click.option("--prefixes", metavar="FILE", help="Line i of FILE is what translation i begins with.")
+@click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")
+@click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
 @_with_search
-def translate(paths: tuple[str, ...], output: str | None, scores: bool, **search: Any) -> None:
+def translate(
+    paths: tuple[str, ...],
+    output: str | None,
+    scores: bool,
+    alignments: bool,
+    n_best: int,
+    as_json: bool,
+    prefixes: str | None,
+    batch: int | None,
+    threads: int | None,
+    **search: Any,
+) -> None:
     """Translate with a MODEL, or several runs as an ensemble: one line in, one line out.
 
     A MODEL is the directory of a run, or of a compact model that `nmt export` wrote.
@@ -307,35 +333,100 @@ def translate(paths: tuple[str, ...], output: str | None, scores: bool, **search
     log-probabilities counts. Search and device are as the first one says.
 
     Lines of standard input, or of FILE (plain or .gz/.bz2/.xz), end at a newline only; bytes that are no UTF-8 are
-    replaced and counted. A blank line stays blank.
+    replaced and counted. A blank line stays blank. What comes in by and by goes out by and by.
+
+    Words of --alignments are counted from 0, the source's first. Drawn at random: --set 'search.sample={top_k: 10}'.
 
     \b
     nmt translate runs/mine < text.en > text.de
     nmt translate runs/mine text.en -o text.de
     nmt translate runs/mine runs/second text.en
+    nmt translate runs/mine text.en --n-best 3 --json
     """
     directories, source = _models_and_file(paths)
+    settings = _all_settings(**search)
+    settings += () if batch is None else (f"search.batch_sentences={batch}",)
+    settings += () if threads is None else (f"device.threads={threads}",)
 
     from nmt import translator as translators
 
-    load = translators.load(*directories, settings=_all_settings(**search))
-    with _reading(source) as stream, _writing(output) as out:
+    load = translators.load(*directories, settings=settings)
+    with contextlib.ExitStack() as stack:
+        stream, begun = stack.enter_context(_reading(source)), None
+        if prefixes is not None:
+            begun = _Lines(stack.enter_context(_reading(prefixes)), prefixes)
+        out = stack.enter_context(_writing(output))
         from tqdm import tqdm
 
         translator = load()
-        interactive = stream.isatty()
-        if interactive:
+        if stream.isatty():
             logger.info("type a line and Enter; Ctrl-D ends")
         lines = _Lines(stream, source)
-        shown = interactive or (output is None and sys.stdout.isatty())
+        shown = stream.isatty() or (output is None and sys.stdout.isatty())
         with tqdm(unit="line", desc="translating", leave=False, disable=shown or None) as bar:
-            while chunk := list(itertools.islice(lines, 1 if interactive else CHUNK)):
-                for found in translator.translate_scored(chunk, bar.update):
-                    line = f"{found.score:.4f}\t{found.text}\n" if scores else f"{found.text}\n"
-                    out.write(line.encode())
+            for chunk in _chunks(lines, waiting=source == "-"):
+                wanted = None if begun is None else list(itertools.islice(begun, len(chunk)))
+                if wanted is not None and len(wanted) < len(chunk):
+                    raise CommandError(f"{prefixes} has fewer lines than {source}; line i is for line i")
+                for found in translator.translate_scored(
+                    chunk, bar.update, n_best=n_best, align=alignments, prefixes=wanted
+                ):
+                    line = _json_of(found) if as_json else _columns(found, scores)
+                    out.write(f"{line}\n".encode())
                 out.flush()
+        if begun is not None and next(begun, None) is not None:
+            raise CommandError(f"{prefixes} has more lines than {source}; line i is for line i")
     if lines.invalid:
         logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", lines.invalid)
+
+
+def _columns(found: Translation, scores: bool) -> str:
+    """A translation and its alternatives in one line: score, text and links of each, as far as they are wanted."""
+    columns = []
+    for one in (found, *found.alternatives):
+        columns += [f"{one.score:.4f}"] if scores else []
+        columns.append(one.text.replace("\t", " "))
+        columns += [] if one.alignment is None else [" ".join(f"{source}-{target}" for source, target in one.alignment)]
+    return "\t".join(columns)
+
+
+def _json_of(found: Translation) -> str:
+    def content(one: Translation) -> dict[str, Any]:
+        told: dict[str, Any] = {"translation": one.text, "score": round(one.score, 4), "finished": one.finished}
+        return told if one.alignment is None else told | {"alignment": one.alignment}
+
+    alternatives = [content(one) for one in found.alternatives]
+    return json.dumps(content(found) | ({"alternatives": alternatives} if alternatives else {}), ensure_ascii=False)
+
+
+def _chunks(lines: _Lines, waiting: bool) -> Iterator[list[str]]:
+    """The lines, as many at once as a batch plan likes; where they are ``waiting``, those that have come so far."""
+    if not waiting:
+        while chunk := list(itertools.islice(lines, CHUNK)):
+            yield chunk
+        return
+    arrived: queue.Queue[str | BaseException | None] = queue.Queue(CHUNK)
+
+    def listen() -> None:
+        try:
+            for line in lines:
+                arrived.put(line)
+            arrived.put(None)
+        except BaseException as error:  # told where the lines are used
+            arrived.put(error)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        received = [arrived.get()]
+        with contextlib.suppress(queue.Empty):
+            while isinstance(received[-1], str) and len(received) < CHUNK:
+                received.append(arrived.get(timeout=_PAUSE))
+        if chunk := [line for line in received if isinstance(line, str)]:
+            yield chunk
+        if isinstance(received[-1], BaseException):
+            raise received[-1]
+        if received[-1] is None:
+            return
 
 
 def _models_and_file(paths: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -471,6 +562,36 @@ def synthesize(
         logger.info("stopped; the same command goes on from here")
         raise
     logger.info("next: nmt train %s/recipe.yaml --run runs/%s", output, Path(output).resolve().name)
+
+
+@commands.command("score-pairs")
+@click.argument("model", metavar="MODEL")
+@click.argument("source")
+@click.argument("target")
+@click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
+def score_pairs(model: str, source: str, target: str, threads: int | None) -> None:
+    """Tell what a MODEL thinks of given translations: a line for each pair.
+
+    The log-probability of line i of TARGET, given line i of SOURCE, a tab, and the same for each of its pieces. The
+    second is for filtering, the first for choosing among translations of one sentence. A pair with a blank side is
+    nan: it has nothing to score.
+
+    \b
+    nmt score-pairs runs/mine corpus.en corpus.de > scores.tsv
+    """
+    from nmt import corpus
+    from nmt import translator as translators
+
+    load = translators.load(model, settings=() if threads is None else (f"device.threads={threads}",))
+    pairs = corpus.read_parallel(source, target)
+    translator = load()
+    from tqdm import tqdm
+
+    with tqdm(total=len(pairs), unit="pair", desc="scoring", leave=False, disable=None) as bar:
+        for first in range(0, len(pairs), CHUNK):
+            chunk = slice(first, first + CHUNK)
+            for total, mean in translator.score(pairs.source[chunk], pairs.target[chunk], bar.update):
+                _print(f"{total:.4f}\t{mean:.4f}")
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -170,6 +171,35 @@ def score(engine: Engine, sources: Sequence[Ids], targets: Sequence[Ids]) -> tup
         it [B, T, S].
     """
     return search.score(*engine.start(pad_source(sources), 1, 1), pad_source(targets), engine.size)
+
+
+def score_pairs(
+    engine: Engine,
+    pieces: tuple[Pieces, Pieces],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    settings: Search,
+    advance: Callable[[int], object] = lambda lines: None,
+) -> list[tuple[float, float]]:
+    """The log-probability of each target given its source, and the mean of its pieces; nan where a side is blank.
+
+    Raises:
+        TranslationError: not as many targets as sources.
+    """
+    if len(sources) != len(targets):
+        raise TranslationError(f"expected a translation of each of {len(sources)} lines, received {len(targets)}")
+    ids = [
+        side.encode_lines(map(without_control, lines)) for side, lines in zip(pieces, (sources, targets), strict=True)
+    ]
+    found = [(math.nan, math.nan)] * len(sources)
+    filled = [number for number, both in enumerate(zip(*ids, strict=True)) if all(both)]
+    advance(len(sources) - len(filled))
+    for numbers in _batches(ids[1], filled, settings.batch_sentences):
+        log_probabilities, _ = score(engine, *([side[number] for number in numbers] for side in ids))
+        for number, total in zip(numbers, log_probabilities.sum(axis=1).tolist(), strict=True):
+            found[number] = total, total / (len(ids[1][number]) + 1)  # the end is scored too
+        advance(len(numbers))
+    return found
 
 
 def _alignments(

@@ -99,6 +99,15 @@ class Translator:
             self._engine, self._pieces, lines, self._search, advance, n_best=n_best, align=align, prefixes=prefixes
         )
 
+    def score(
+        self, sources: Sequence[str], targets: Sequence[str], advance: Callable[[int], object] = lambda lines: None
+    ) -> list[tuple[float, float]]:
+        """What the model thinks of given translations: the log-probability of each, and the same for each piece of it.
+
+        A pair with a blank side has nan for both. ``advance`` is told the number of pairs done.
+        """
+        return translation.score_pairs(self._engine, self._pieces, sources, targets, self._search, advance)
+
 
 def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = ()) -> Callable[[], Translator]:
     """The model in ``directory``, a run or a compact one, or an ensemble of runs, found and checked.

@@ -279,3 +279,102 @@ def test_options_of_another_form_are_refused(run, tmp_path):
     done = subprocess.run([*command, "--precision", "int8"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "--precision and --licence are of --to compact" in done.stderr
+
+
+# --- what the command says ---
+
+
+def told(directory, *options):
+    command = [Path(sys.executable).with_name("nmt"), "translate", directory, *options]
+    text = "".join(f"{line}\n" for line in LINES)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
+
+
+def test_the_command_gives_as_much_as_is_asked_for(directory, tmp_path):
+    translator = nmt.load(directory)
+    expected = translator.translate_scored(LINES, n_best=2, align=True)
+    done = told(directory, "--n-best", "2", "--alignments", "--scores", "--batch", "2", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    for row, one in zip(done.stdout.split("\n"), expected, strict=False):
+        columns = []
+        for found in (one, *one.alternatives):
+            links = " ".join(f"{source}-{target}" for source, target in found.alignment or ())
+            columns += [f"{found.score:.4f}", found.text] + ([] if found.alignment is None else [links])
+        assert row.split("\t") == columns
+    assert done.stdout.count("\n") == len(LINES)
+
+    rows = [json.loads(row) for row in told(directory, "--n-best", "2", "--json").stdout.splitlines()]
+    assert [row["translation"] for row in rows] == [one.text for one in expected]
+    assert [row["score"] for row in rows] == pytest.approx([one.score for one in expected], abs=1e-4)
+    assert [row.get("alternatives", [{}])[0].get("translation") for row in rows] == [
+        one.alternatives[0].text if one.alternatives else None for one in expected
+    ]
+    assert [row["finished"] for row in rows] == [one.finished for one in expected]
+
+
+def test_prefixes_go_line_by_line(directory, tmp_path):
+    prefixes = tmp_path / "begun.de"
+    prefixes.write_text("zw\n\n\nneun \n\nacht\n")
+    rows = told(directory, "--prefixes", prefixes).stdout.splitlines()
+    assert len(rows) == len(LINES)
+    assert rows[0].startswith("zw")
+    assert f"{rows[3]} ".startswith("neun ")
+    assert rows[5].startswith("acht")
+    for text, many in (("zw\n", "fewer"), ("\n" * 9, "more")):
+        prefixes.write_text(text)
+        done = told(directory, "--prefixes", prefixes)
+        assert done.returncode == 2
+        assert f"{prefixes} has {many} lines than -; line i is for line i" in done.stderr
+
+
+def test_what_comes_in_by_and_by_goes_out_by_and_by(directory):
+    """The first translation is there before the second line is written."""
+    command = [Path(sys.executable).with_name("nmt"), "translate", directory]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        said = []
+        for line in ("one two", "", "seven"):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            said.append(process.stdout.readline())
+        process.stdin.close()
+        assert process.stdout.read() == ""
+        assert process.wait(timeout=60) == 0
+    assert [line.rstrip("\n") for line in said] == nmt.load(directory).translate(["one two", "", "seven"])
+
+
+def test_a_translator_scores_what_it_says_itself(directory, tmp_path):
+    """The score of a sample is its log-probability, which scoring the pair gives again."""
+    lines = [*toy.lines(60)[0], ""]
+    found = nmt.load(directory, settings=("search.sample={seed: 3}",)).translate_scored(lines)
+    pieces = compact.Compact.find(directory).pieces()[1]
+    kept = [number for number, one in enumerate(found) if one.finished and one.text and "⁇" not in one.text]
+    (tmp_path / "text.en").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "text.de").write_text("".join(f"{one.text}\n" for one in found))
+    command = [
+        Path(sys.executable).with_name("nmt"),
+        "score-pairs",
+        directory,
+        tmp_path / "text.en",
+        tmp_path / "text.de",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [tuple(map(float, row.split("\t"))) for row in done.stdout.splitlines()]
+    assert len(rows) == len(lines)
+    assert np.isnan(rows[-1]).all()  # a blank pair
+    same = 0
+    for number in kept:
+        total, mean = rows[number]
+        count = len(pieces.encode(found[number].text)) + 1
+        assert mean == pytest.approx(total / count, abs=1e-3)
+        same += total == pytest.approx(found[number].score, abs=1e-3)  # where no other pieces spell the same
+    assert same >= 3
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\xff\xfe one\n\x00two\nthree", b"", b"\n\n\n", "𝕠𝕟𝕖 \u202e\u200b\n".encode(), b"a" * 5000 + b"\n"]
+)
+def test_any_bytes_give_as_many_lines(directory, raw):
+    command = [Path(sys.executable).with_name("nmt"), "translate", directory]
+    done = subprocess.run(command, input=raw, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b"\n") == raw.count(b"\n") + bool(raw and not raw.endswith(b"\n"))
