@@ -342,14 +342,11 @@ def test_what_comes_in_by_and_by_goes_out_by_and_by(directory):
     assert [line.rstrip("\n") for line in said] == nmt.load(directory).translate(["one two", "", "seven"])
 
 
-def test_a_translator_scores_what_it_says_itself(directory, tmp_path):
-    """The score of a sample is its log-probability, which scoring the pair gives again."""
-    lines = [*toy.lines(60)[0], ""]
-    found = nmt.load(directory, settings=("search.sample={seed: 3}",)).translate_scored(lines)
-    pieces = compact.Compact.find(directory).pieces()[1]
-    kept = [number for number, one in enumerate(found) if one.finished and one.text and "⁇" not in one.text]
-    (tmp_path / "text.en").write_text("".join(f"{line}\n" for line in lines))
-    (tmp_path / "text.de").write_text("".join(f"{one.text}\n" for one in found))
+def test_pairs_are_scored_as_the_keras_model_scores_them(directory, run, tmp_path):
+    """The command with the compact model, against the run's model that is given the translations as targets."""
+    source, target = toy.lines(12, seed=5)
+    (tmp_path / "text.en").write_text("".join(f"{line}\n" for line in [*source, "", "one"]))
+    (tmp_path / "text.de").write_text("".join(f"{line}\n" for line in [*target, "eins", ""]))
     command = [
         Path(sys.executable).with_name("nmt"),
         "score-pairs",
@@ -359,15 +356,14 @@ def test_a_translator_scores_what_it_says_itself(directory, tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [tuple(map(float, row.split("\t"))) for row in done.stdout.splitlines()]
-    assert len(rows) == len(lines)
-    assert np.isnan(rows[-1]).all()  # a blank pair
-    same = 0
-    for number in kept:
-        total, mean = rows[number]
-        count = len(pieces.encode(found[number].text)) + 1
-        assert mean == pytest.approx(total / count, abs=1e-3)
-        same += total == pytest.approx(found[number].score, abs=1e-3)  # where no other pieces spell the same
-    assert same >= 3
+    assert np.isnan(rows[12:]).all()  # they have a blank side
+    model, (pieces, _) = experiment.load_model(run), run.pieces()
+    for (total, mean), english, german in zip(rows, source, target, strict=False):
+        ids = [*pieces.encode(german), EOS]
+        logits = model({"source": pad_source([pieces.encode(english)]), "target_in": np.array([[BOS, *ids[:-1]]])})
+        expected = np.asarray(keras.ops.log_softmax(logits))[0, np.arange(len(ids)), ids]
+        assert total == pytest.approx(expected.sum(), abs=1e-3)
+        assert mean == pytest.approx(expected.mean(), abs=1e-3)
 
 
 @pytest.mark.parametrize(
