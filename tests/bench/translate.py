@@ -3,8 +3,8 @@
     python tests/bench/translate.py runs/multi30k-lc-tok-en-de --write docs/benchmarks.md
 
 Each engine translates the run's test text in a process of its own, so that peak memory is its own; before it is timed
-it translates a few lines. Sentences one by one are the first 300. Cold is the time of ``nmt translate`` for one line, from
-the shell, best of five. BLEU is that of greedy search over the development text, on which nothing was tuned here.
+it translates a few lines. Sentences one by one are the first 300. Cold is the time of ``nmt translate`` for one line,
+from the shell, best of five. BLEU is that of greedy search over the development text, on which nothing was tuned here.
 """
 
 from __future__ import annotations
