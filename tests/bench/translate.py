@@ -147,7 +147,7 @@ def main() -> None:
                 begun = None if engine == "SavedModel" else cold(model, line, threads)
                 rows.append(row(engine, threads, found, size, begun))
                 print(rows[-1], flush=True)
-        signature = found["signature"].replace("|", r"\\|")
+        signature = found["signature"].replace("|", r"\|")
     figures = ("sentences/s", "tokens/s", "one by one", "p50 / p99, ms")
     heads = ["engine", "threads", "MB", "peak MB", "cold, s", "BLEU"]
     heads += [f"{figure}, {name}" for name in ("greedy", "beam 5") for figure in figures]
