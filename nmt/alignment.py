@@ -41,6 +41,14 @@ def soft(source: Sequence[str], target: Sequence[str], attention: np.ndarray) ->
     return table / np.maximum(table.sum(axis=1, keepdims=True), 1e-30)
 
 
+def mean_of_words(pieces: Sequence[str], values: np.ndarray) -> np.ndarray:
+    """For each word the mean of the ``values`` [T or more] of its pieces."""
+    of_word = np.array(_word_of_piece(pieces), int)
+    inside = of_word >= 0
+    sums, counts = (np.bincount(of_word[inside], weights) for weights in (values[: len(pieces)][inside], None))
+    return sums / counts
+
+
 def hard(table: np.ndarray) -> list[tuple[int, int]]:
     """For each target word the source word of a ``soft`` alignment that it looked at most: (source, target)."""
     return [(int(row.argmax()), number) for number, row in enumerate(table)] if table.size else []

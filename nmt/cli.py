@@ -564,6 +564,43 @@ def synthesize(
     logger.info("next: nmt train %s/recipe.yaml --run runs/%s", output, Path(output).resolve().name)
 
 
+@commands.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("sentence")
+@click.option("--translation", metavar="TEXT", help="Explain this translation instead of the model's own.")
+@click.option("--png", metavar="FILE", help="Draw it: .png, .svg or .pdf, by the ending of FILE.")
+@click.option("--html", metavar="FILE", help="Write a page on which pointing at a word shows where it comes from.")
+@_with_search
+def explain(
+    model: str, sentence: str, translation: str | None, png: str | None, html: str | None, **search: Any
+) -> None:
+    """Show which word of a SENTENCE each word of its translation comes from, as a MODEL's attention tells.
+
+    A row is a word of the translation, a column one of the sentence, and the number behind a row how sure the model was
+    of the word, from 0 to 1.
+
+    \b
+    nmt explain runs/mine "The cat sleeps." --html cat.html
+    """
+    from nmt import translator as translators
+
+    found = translators.load(model, settings=_all_settings(**search))().explain(sentence, translation)
+    _print(f"{sentence}\n{' '.join(found.target)}\n\n{found}")
+    if png is not None:
+        try:
+            found.draw(Path(png))
+        except ImportError as error:
+            raise CommandError(
+                f"a picture needs {error.name}; run: pip install matplotlib, or ask for --html"
+            ) from error
+        except ValueError as error:  # matplotlib's, of an ending that it does not know
+            raise CommandError(f"{png} cannot be drawn: {error}") from error
+        logger.info("drawn to %s", png)
+    if html is not None:
+        Path(html).write_text(found.page(), encoding="utf-8")
+        logger.info("open %s in a browser", html)
+
+
 @commands.command("score-pairs")
 @click.argument("model", metavar="MODEL")
 @click.argument("source")

@@ -14,6 +14,7 @@ from nmt.batches import Ids, pad_source
 from nmt.constraints import Constraints
 from nmt.corpus import without_control
 from nmt.engines import Engine
+from nmt.explanation import Explanation
 from nmt.pieces import Pieces
 from nmt.recipe import Sample, Search
 from nmt.symbols import EOS, PAD
@@ -171,6 +172,25 @@ def score(engine: Engine, sources: Sequence[Ids], targets: Sequence[Ids]) -> tup
         it [B, T, S].
     """
     return search.score(*engine.start(pad_source(sources), 1, 1), pad_source(targets), engine.size)
+
+
+def explain(engine: Engine, pieces: tuple[Pieces, Pieces], line: str, translated: str) -> Explanation:
+    """Which word of ``line`` each word of its translation comes from, and how sure the model is of it.
+
+    Raises:
+        TranslationError: one of them is blank.
+    """
+    ids = [side.encode(without_control(text)) for side, text in zip(pieces, (line, translated), strict=True)]
+    if not all(ids):
+        raise TranslationError(f"there is nothing to explain: {line!r} → {translated!r}; both need a word")
+    source, target = (side.text_of(numbers) for side, numbers in zip(pieces, ids, strict=True))
+    log_probabilities, attention = score(engine, [ids[0]], [ids[1]])
+    return Explanation(
+        alignment.words(source),
+        alignment.words(target),
+        alignment.soft(source, target, attention[0]),
+        np.exp(alignment.mean_of_words(target, log_probabilities[0])),
+    )
 
 
 def score_pairs(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nmt import compact, translation
 from nmt.compact import Compact
 from nmt.engines import Engine
+from nmt.explanation import Explanation
 from nmt.pieces import Pieces
 from nmt.recipe import Search
 from nmt.translation import Translation
@@ -98,6 +99,16 @@ class Translator:
         return translation.translate(
             self._engine, self._pieces, lines, self._search, advance, n_best=n_best, align=align, prefixes=prefixes
         )
+
+    def explain(self, line: str, translated: str | None = None) -> Explanation:
+        """Where each word of the translation of ``line`` comes from; of another translation, where one is given.
+
+        Raises:
+            ValueError: one of them is blank.
+        """
+        if translated is None:
+            (translated,) = self.translate([line])
+        return translation.explain(self._engine, self._pieces, line, translated)
 
     def score(
         self, sources: Sequence[str], targets: Sequence[str], advance: Callable[[int], object] = lambda lines: None

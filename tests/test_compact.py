@@ -374,3 +374,28 @@ def test_any_bytes_give_as_many_lines(directory, raw):
     done = subprocess.run(command, input=raw, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(b"\n") == raw.count(b"\n") + bool(raw and not raw.endswith(b"\n"))
+
+
+def test_a_translation_is_explained(directory, tmp_path):
+    page, picture = tmp_path / "page.html", tmp_path / "picture.png"
+    command = [Path(sys.executable).with_name("nmt"), "explain", directory, "one two three"]
+    done = subprocess.run([*command, "--html", page, "--png", picture], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (said,) = nmt.load(directory).translate(["one two three"])
+    found = nmt.load(directory).explain("one two three")
+    assert done.stdout.splitlines()[0] == "one two three"
+    assert done.stdout.splitlines()[3:] == str(found).splitlines()
+    assert found.source == ["one", "two", "three"]
+    assert len(found.target) == len(said.split()) or "⁇" in said
+    np.testing.assert_allclose(found.attention.sum(axis=1), 1, atol=1e-5)
+    assert (page.read_text().count("three"), picture.read_bytes()[:4]) == (1, b"\x89PNG")
+    given = nmt.load(directory).explain("one two three", "drei zwei eins")
+    assert given.target == ["drei", "zwei", "eins"]
+
+    for option, message in (
+        (("--translation", " "), "nothing to explain"),
+        (("--png", "x.doc"), "x.doc cannot be drawn"),
+    ):
+        done = subprocess.run([*command, *option], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert message in done.stderr

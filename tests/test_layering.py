@@ -37,7 +37,8 @@ ROOMS = {
     "engines": "symbols search devices model",
     "alignment": "",
     "constraints": "symbols pieces",
-    "translation": "symbols recipe corpus pieces batches search engines alignment constraints",
+    "explanation": "",
+    "translation": "symbols recipe corpus pieces batches search engines alignment constraints explanation",
     "evaluation": "recipe corpus score pieces batches engines translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
@@ -46,9 +47,9 @@ ROOMS = {
     "experiment": "recipe corpus catalogue index score pieces batches model machines devices run engines evaluation "
     "fine_tuning forecast training",
     "draft": "recipe corpus pieces experiment",
-    "translator": "recipe pieces compact search engines translation run experiment",
+    "translator": "recipe pieces compact search engines explanation translation run experiment",
     "synthesis": "symbols recipe corpus run experiment translator",
-    "cli": "recipe corpus score export run evaluation experiment draft translator synthesis",
+    "cli": "recipe corpus score export run translation evaluation experiment draft translator synthesis",
 }
 
 # Keras is what these rooms are about; everywhere else a framework is imported where it is needed, inside a function, so
@@ -75,7 +76,7 @@ INSIDE_FUNCTIONS = {
     "jax": {"devices", "machines"},
     "keras": {"devices", "machines"},
     "tensorboard": {"training"},
-    "matplotlib": {"curve"},
+    "matplotlib": {"curve", "explanation"},
     "sacrebleu": {"score"},
 }
 # What a command needs before it knows that its arguments are right; none of them may bring a framework along.
@@ -93,6 +94,7 @@ LIGHT = {
     "run",
     "alignment",
     "constraints",
+    "explanation",
     "translation",
     "evaluation",
     "fine_tuning",
