@@ -1,9 +1,9 @@
 """Which word of the source a word of the translation comes from, as the attention tells.
 
-Words are what blanks separate; a piece that begins with "▁" begins one. A soft alignment is the attention of whole
-words; a hard one names for every word of the translation the source word that it looked at most, and is written in the
-form of Pharaoh: ``0-0 1-2`` says that the first target word comes from the first of the source, and the third from the
-second (source first, as fast_align and eflomal write it).
+Words are what blanks separate, in a line as the pieces have normalised it; a piece that begins with "▁" begins one. A
+soft alignment is the attention of whole words. A hard one names for every word of the translation the source word that
+it looked at most, and is written in the form of Pharaoh: ``0-0 1-2`` says that the first target word comes from the
+first of the source, and the third from the second (source first, as fast_align and eflomal write it).
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def _word_of_piece(pieces: Sequence[str]) -> list[int]:
             if not open_word:
                 word, open_word = word + 1, True
             numbers.append(word)
+            open_word = not piece.endswith(_WORD)
         else:
             numbers.append(word + 1)  # a blank alone belongs to what it begins
     return [number if number <= word else -1 for number in numbers]

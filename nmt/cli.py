@@ -16,10 +16,12 @@ import itertools
 import json
 import logging
 import lzma
+import math
 import os
 import queue
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +37,7 @@ logger = logging.getLogger("nmt")
 
 # Lines that `nmt translate` reads before it writes: enough to sort by length, few enough for an endless stream.
 CHUNK = 1000
-# Seconds without another line after which those that have come are translated.
+# Seconds that a line waits for others that are translated with it.
 _PAUSE = 0.05
 
 
@@ -155,9 +157,10 @@ def main() -> None:
         if not isinstance(end.code, int | None):
             raise
         logging.shutdown()
-        with contextlib.suppress(OSError):  # a closed pipe has been told of already
-            sys.stdout.flush()
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # a closed pipe has been told of already
+                if stream is not None:  # as it is where the shell closed it
+                    stream.flush()
         os._exit(end.code or 0)
 
 
@@ -353,6 +356,10 @@ def translate(
     load = translators.load(*directories, settings=settings)
     with contextlib.ExitStack() as stack:
         stream, begun = stack.enter_context(_reading(source)), None
+        if prefixes == source:
+            raise CommandError(
+                f"both the text and --prefixes are {source}; expected two files, or one and standard input"
+            )
         if prefixes is not None:
             begun = _Lines(stack.enter_context(_reading(prefixes)), prefixes)
         out = stack.enter_context(_writing(output))
@@ -361,7 +368,7 @@ def translate(
         translator = load()
         if stream.isatty():
             logger.info("type a line and Enter; Ctrl-D ends")
-        lines = _Lines(stream, source)
+        lines, looped = _Lines(stream, source), 0
         shown = stream.isatty() or (output is None and sys.stdout.isatty())
         with tqdm(unit="line", desc="translating", leave=False, disable=shown or None) as bar:
             for chunk in _chunks(lines, waiting=source == "-"):
@@ -371,28 +378,36 @@ def translate(
                 for found in translator.translate_scored(
                     chunk, bar.update, n_best=n_best, align=alignments, prefixes=wanted
                 ):
+                    looped += found.looped
                     line = _json_of(found) if as_json else _columns(found, scores)
                     out.write(f"{line}\n".encode())
                 out.flush()
         if begun is not None and next(begun, None) is not None:
             raise CommandError(f"{prefixes} has more lines than {source}; line i is for line i")
-    if lines.invalid:
-        logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", lines.invalid)
+    if looped:
+        logger.warning("lines whose translation ran in circles, so that the best that does not was taken: %d", looped)
+    invalid = lines.invalid + (0 if begun is None else begun.invalid)
+    if invalid:
+        logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", invalid)
 
 
 def _columns(found: Translation, scores: bool) -> str:
     """A translation and its alternatives in one line: score, text and links of each, as far as they are wanted."""
+    from nmt.alignment import pharaoh
+
     columns = []
     for one in (found, *found.alternatives):
         columns += [f"{one.score:.4f}"] if scores else []
         columns.append(one.text.replace("\t", " "))
-        columns += [] if one.alignment is None else [" ".join(f"{source}-{target}" for source, target in one.alignment)]
+        columns += [] if one.alignment is None else [pharaoh(one.alignment)]
     return "\t".join(columns)
 
 
 def _json_of(found: Translation) -> str:
     def content(one: Translation) -> dict[str, Any]:
-        told: dict[str, Any] = {"translation": one.text, "score": round(one.score, 4), "finished": one.finished}
+        score = round(one.score, 4) if math.isfinite(one.score) else None
+        told: dict[str, Any] = {"translation": one.text, "score": score, "finished": one.finished}
+        told |= {"looped": True} if one.looped else {}
         return told if one.alignment is None else told | {"alignment": one.alignment}
 
     alternatives = [content(one) for one in found.alternatives]
@@ -418,9 +433,10 @@ def _chunks(lines: _Lines, waiting: bool) -> Iterator[list[str]]:
     threading.Thread(target=listen, daemon=True).start()
     while True:
         received = [arrived.get()]
+        end = time.monotonic() + _PAUSE
         with contextlib.suppress(queue.Empty):
             while isinstance(received[-1], str) and len(received) < CHUNK:
-                received.append(arrived.get(timeout=_PAUSE))
+                received.append(arrived.get(timeout=max(0, end - time.monotonic())))
         if chunk := [line for line in received if isinstance(line, str)]:
             yield chunk
         if isinstance(received[-1], BaseException):
@@ -472,6 +488,8 @@ class _Lines(Iterator[str]):
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[IO[bytes]]:
     if name == "-":
+        if sys.stdin is None:
+            raise CommandError("standard input is closed; expected text, one sentence a line, or give a FILE")
         yield sys.stdin.buffer
         return
     path = Path(name)

@@ -1,7 +1,7 @@
 """The directory of a compact model: what ``nmt export --to compact`` writes, and what translates without a framework.
 
 compact.json    its form, where it comes from, what it scored, and the checksum of every other file
-recipe.yaml     the recipe it was trained by, with the search that it was exported with
+trained-by.yaml the recipe it was trained by, with the search that it was exported with
 encoder.onnx    the model: two graphs, see ``nmt.export.compact``
 step.onnx
 *.model         the SentencePiece models of source and target, one where they are joint
@@ -17,11 +17,14 @@ from typing import Any
 
 from nmt import recipe as recipes
 from nmt.pieces import Pieces
-from nmt.recipe import Recipe
+from nmt.recipe import Recipe, RecipeError
 
-CARD = "compact.json"
+CARD, RECIPE, GRAPHS = "compact.json", "trained-by.yaml", ("encoder.onnx", "step.onnx")
 # Raised whenever an older nmt would misread a directory.
 FORMAT = 1
+
+# Of joint pieces, and of separate ones.
+_PIECES = (("pieces.model",), ("source.model", "target.model"))
 
 
 class CompactError(ValueError):
@@ -57,6 +60,15 @@ class Compact:
                     "everything else was decided when it was trained and exported"
                 )
         card = _card(directory)
+        pieces = next((names for names in _PIECES if set(names) <= card["files"].keys()), _PIECES[0])
+        missing = {RECIPE, *GRAPHS, *pieces} - card["files"].keys()
+        strange = [name for name in card["files"] if Path(name).name != name]
+        if missing or strange:
+            wrong = ", ".join(map(repr, strange)) or "no " + ", no ".join(sorted(missing))
+            raise CompactError(
+                f"{directory / CARD} names {wrong} among its files; copy the whole directory again, or export "
+                "the run once more"
+            )
         for name, checksum in card["files"].items():
             path = directory / name
             if not path.is_file():
@@ -66,18 +78,24 @@ class Compact:
                     f"{path} is not the file that was exported ({path.stat().st_size:,} bytes): it is damaged, cut off "
                     "or changed; copy the whole directory again, or export the run once more"
                 )
-        return cls(directory, card, recipes.read(directory / "recipe.yaml", settings))
+        try:
+            recipe = recipes.read(directory / RECIPE)
+        except RecipeError as error:
+            raise CompactError(
+                f"{directory} was written by nmt {card['nmt']}, whose recipes this one cannot read; upgrade nmt, or "
+                f"export the run once more\n{error}"
+            ) from error
+        return cls(directory, card, recipes.read(directory / RECIPE, settings) if settings else recipe)
 
     def pieces(self) -> tuple[Pieces, Pieces]:
         """The piece models of source and target."""
-        if self.recipe.pieces.joint:
-            both = Pieces.load(self.directory / "pieces.model")
-            return both, both
-        return Pieces.load(self.directory / "source.model"), Pieces.load(self.directory / "target.model")
+        names = next(names for names in _PIECES if set(names) <= self.card["files"].keys())
+        models = [Pieces.load(self.directory / name) for name in names]
+        return models[0], models[-1]
 
 
 def is_compact(directory: str | Path) -> bool:
-    """Whether ``directory`` is, or once was, a compact model."""
+    """Whether ``directory`` says that it is a compact model."""
     return (Path(directory) / CARD).is_file()
 
 

@@ -282,6 +282,8 @@ class Search(Section):
     """so many pieces in a row never come twice in a translation; 0 = they may"""
     min_length: CountOrZero = 0
     """pieces before a translation may end"""
+    loop_guard: bool = True
+    """a translation that runs in circles gives way to the best that does not"""
     max_length_factor: Positive = 2.0
     """a translation has at most this times the source's pieces, plus max_length_extra"""
     max_length_extra: Count = 10

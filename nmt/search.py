@@ -168,13 +168,15 @@ def sample(
 
     def choose(log_probabilities: Array, sentences: Array, length: int) -> Array:
         weights = log_probabilities.astype("float64") / temperature  # [R, C]
-        weights = numpy.exp(weights - weights.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
+        best = weights.max(axis=1, keepdims=True)
+        weights = numpy.exp(weights - numpy.where(numpy.isfinite(best), best, 0))
+        weights /= numpy.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
         before = numpy.cumsum(weights, axis=1) - weights  # the share of all that are better
         weights[before >= top_p] = 0
         ends = numpy.cumsum(weights, axis=1)
         drawn = draws[sentences, length] * ends[:, -1]
-        return numpy.minimum((ends <= drawn[:, None]).sum(axis=1), (weights > 0).sum(axis=1) - 1)
+        last = numpy.maximum((weights > 0).sum(axis=1) - 1, 0)
+        return numpy.minimum((ends <= drawn[:, None]).sum(axis=1), last)
 
     return _one_by_one(choose, expand, state, memory, max_length, constrain)
 
@@ -202,11 +204,12 @@ def _one_by_one(
         _check_candidates(candidates, len(sentences), at_least=1)
         rows = numpy.arange(len(sentences), dtype="int32")
         chosen = choose(candidates.log_probabilities, sentences, length)  # [R]
-        tokens = numpy.array(candidates.ids[rows, chosen], dtype="int32")  # [R]
+        found = candidates.log_probabilities[rows, chosen]  # [R], -inf where nothing may come any more
+        tokens = numpy.where(found > -math.inf, candidates.ids[rows, chosen], PAD).astype("int32")  # [R]
         ids[sentences[running], 0, length] = tokens[running]
-        log_probabilities[sentences[running], 0] += candidates.log_probabilities[rows, chosen][running]
+        log_probabilities[sentences[running], 0] += found[running]
         length += 1
-        running &= (tokens != EOS) & (length < max_length[sentences])
+        running &= (tokens != EOS) & (tokens != PAD) & (length < max_length[sentences])
         parents = rows
         if _worth_picking(memory, running):
             memory = gather_rows(numpy, memory, numpy.flatnonzero(running))

@@ -15,11 +15,15 @@ from nmt.constraints import Constraints
 from nmt.corpus import without_control
 from nmt.engines import Engine
 from nmt.explanation import Explanation
+from nmt.loops import loops
 from nmt.pieces import Pieces
 from nmt.recipe import Sample, Search
-from nmt.symbols import EOS, PAD
+from nmt.symbols import EOS, PAD, UNK
 
 logger = logging.getLogger("nmt")
+
+# How a sentence is searched again of which every hypothesis runs in circles.
+_AGAIN_BEAM, _AGAIN_NGRAM = 4, 2
 
 # Source pieces a batch may hold per sentence it may hold: a batch of very long lines has fewer of them.
 _PIECES_A_SENTENCE = 100
@@ -33,10 +37,11 @@ class Translation(NamedTuple):
     """What became of one line."""
 
     text: str
-    score: float  # log-probability, divided by the length penalty unless the beam is 1; 0 for a blank line
+    score: float  # log-probability; of a beam over its length penalty, plus its coverage penalty; 0 for a blank line
     finished: bool = True  # whether the model ended it; otherwise it was cut off at its limit of length
     alignment: tuple[tuple[int, int], ...] | None = None  # (source word, target word), where they were asked for
     alternatives: tuple[Translation, ...] = ()  # the next best, or further samples, where they were asked for
+    looped: bool = False  # the best one ran in circles: this is the best that does not, or it if there is none
 
 
 class Hypothesis(NamedTuple):
@@ -44,7 +49,6 @@ class Hypothesis(NamedTuple):
 
     ids: list[int]  # with EOS where it ended within its limit
     score: float
-    log_probability: float
 
 
 def translate(
@@ -82,24 +86,61 @@ def translate(
         raise TranslationError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
     source_pieces, target_pieces = pieces
     sources = source_pieces.encode_lines(map(without_control, lines))
-    translations = [Translation("", 0.0)] * len(lines)
+    translations = [Translation("", 0.0, alignment=() if align else None)] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
     advance(len(lines) - len(filled))
     rules = settings.min_length, settings.no_repeat_ngram
     for numbers in _batches(sources, filled, settings.batch_sentences):
         batch = [sources[number] for number in numbers]
-        begun = [prefixes[number] if prefixes else "" for number in numbers]
+        begun = [without_control(prefixes[number]) if prefixes else "" for number in numbers]
         constraints = Constraints(target_pieces, begun, *rules) if any(begun) or any(rules) else None
-        hypotheses = best(batch, engine, settings, constraints, n_best)
+        if settings.loop_guard and settings.sample is None:
+            found_all = best(batch, engine, settings, constraints, max(n_best, settings.beam_size))
+            looped = _unlooped(batch, found_all, engine, settings, target_pieces, begun)
+            hypotheses = [found[:n_best] for found in found_all]
+        else:
+            hypotheses, looped = best(batch, engine, settings, constraints, n_best), set()
         texts = iter(target_pieces.decode_lines([one.ids for found in hypotheses for one in found]))
         links = iter(_alignments(batch, hypotheses, engine, pieces) if align else ())
-        for number, found in zip(numbers, hypotheses, strict=True):
+        for place, (number, found) in enumerate(zip(numbers, hypotheses, strict=True)):
             first, *others = [
                 Translation(next(texts), one.score, EOS in one.ids, next(links) if align else None) for one in found
             ]
-            translations[number] = first._replace(alternatives=tuple(others))
+            translations[number] = first._replace(alternatives=tuple(others), looped=place in looped)
         advance(len(numbers))
     return translations
+
+
+def _unlooped(
+    sources: Sequence[Ids],
+    hypotheses: list[list[Hypothesis]],
+    engine: Engine,
+    settings: Search,
+    target_pieces: Pieces,
+    prefixes: Sequence[str],
+) -> set[int]:
+    """Put what runs in circles behind what does not; where all do, search again for one that cannot repeat itself.
+
+    Returns:
+        The places of the sources whose best hypothesis ran in circles.
+    """
+    looped, hopeless = set(), []
+    for place, (source, found) in enumerate(zip(sources, hypotheses, strict=True)):
+        if loops(source, found[0].ids):
+            looped.add(place)
+            found.sort(key=lambda one: loops(source, one.ids))  # stable
+            if loops(source, found[0].ids):
+                hopeless.append(place)
+    if hopeless:
+        again = settings.model_copy(update={"beam_size": max(settings.beam_size, _AGAIN_BEAM)})
+        begun = [prefixes[place] for place in hopeless]
+        constraints = Constraints(target_pieces, begun, settings.min_length, _AGAIN_NGRAM)
+        for place, found in zip(
+            hopeless, best([sources[place] for place in hopeless], engine, again, constraints), strict=True
+        ):
+            if found[0].score > -np.inf and not loops(sources[place], found[0].ids):
+                hypotheses[place][:0] = found
+    return looped
 
 
 def best(
@@ -112,10 +153,11 @@ def best(
     """The best hypotheses of each source (pieces, none of them empty), best first, or samples; at least one each."""
     limits = np.array([length_limit(len(ids), settings) for ids in sources])
     if constraints:
-        limits += constraints.least
+        limits = np.maximum(limits, constraints.least + settings.max_length_extra)
     padded = pad_source(sources)
     if settings.sample is not None:
-        drawn = [_sampled(number, sources, padded, engine, settings, limits, constraints) for number in range(n_best)]
+        sample = settings.sample
+        drawn = [_sampled(number, sources, padded, engine, sample, limits, constraints) for number in range(n_best)]
         return [list(samples) for samples in zip(*drawn, strict=True)]
     start = engine.start(padded, settings.beam_size, 2 * settings.beam_size)
     if settings.beam_size == 1:
@@ -139,12 +181,11 @@ def _sampled(
     sources: Sequence[Ids],
     padded: np.ndarray,
     engine: Engine,
-    settings: Search,
+    sample: Sample,
     limits: np.ndarray,
     constraints: Constraints | None,
 ) -> list[Hypothesis]:
-    """Sample ``number`` of each source: drawn by the seed and by what is translated, whatever else is in the batch."""
-    sample = settings.sample or Sample()
+    """Sample ``number`` of each source: the numbers are drawn by the seed and by the source, whatever else is there."""
     seeds = [[sample.seed, number, *ids] for ids in sources]
     draws = np.stack([np.random.default_rng(seed).random(limits.max()) for seed in seeds])
     start = engine.start(padded, 1, min(sample.top_k or engine.size, engine.size))
@@ -155,10 +196,9 @@ def _sampled(
 def _listed(found: search.Hypotheses, n_best: int) -> list[list[Hypothesis]]:
     """The ``n_best`` of each sentence that are there; the first, whatever it is."""
     listed = []
-    for ids, scores, totals in zip(*(array[:, :n_best].tolist() for array in found), strict=True):
+    for ids, scores in zip(found.ids[:, :n_best].tolist(), found.scores[:, :n_best].tolist(), strict=True):
         hypotheses = [
-            Hypothesis([piece for piece in row if piece != PAD], score, total)
-            for row, total, score in zip(ids, scores, totals, strict=True)
+            Hypothesis([piece for piece in row if piece != PAD], score) for row, score in zip(ids, scores, strict=True)
         ]
         listed.append([one for number, one in enumerate(hypotheses) if not number or one.score > -np.inf])
     return listed
@@ -183,7 +223,7 @@ def explain(engine: Engine, pieces: tuple[Pieces, Pieces], line: str, translated
     ids = [side.encode(without_control(text)) for side, text in zip(pieces, (line, translated), strict=True)]
     if not all(ids):
         raise TranslationError(f"there is nothing to explain: {line!r} → {translated!r}; both need a word")
-    source, target = (side.text_of(numbers) for side, numbers in zip(pieces, ids, strict=True))
+    source, target = pieces[0].text_of(ids[0]), _said(pieces[1], ids[1])
     log_probabilities, attention = score(engine, [ids[0]], [ids[1]])
     return Explanation(
         alignment.words(source),
@@ -214,7 +254,7 @@ def score_pairs(
     found = [(math.nan, math.nan)] * len(sources)
     filled = [number for number, both in enumerate(zip(*ids, strict=True)) if all(both)]
     advance(len(sources) - len(filled))
-    for numbers in _batches(ids[1], filled, settings.batch_sentences):
+    for numbers in _batches([max(pair, key=len) for pair in zip(*ids, strict=True)], filled, settings.batch_sentences):
         log_probabilities, _ = score(engine, *([side[number] for number in numbers] for side in ids))
         for number, total in zip(numbers, log_probabilities.sum(axis=1).tolist(), strict=True):
             found[number] = total, total / (len(ids[1][number]) + 1)  # the end is scored too
@@ -231,12 +271,20 @@ def _alignments(
         for source, found in zip(sources, hypotheses, strict=True)
         for one in found
     ]
-    _, attention = score(engine, *zip(*pairs, strict=True))
     source_pieces, target_pieces = pieces
-    return [
-        tuple(alignment.hard(alignment.soft(source_pieces.text_of(source), target_pieces.text_of(target), weights)))
-        for (source, target), weights in zip(pairs, attention, strict=True)
-    ]
+    links: list[tuple[tuple[int, int], ...]] = [()] * len(pairs)
+    for numbers in _batches([max(pair, key=len) for pair in pairs], list(range(len(pairs))), len(sources)):
+        _, attention = score(engine, *zip(*(pairs[number] for number in numbers), strict=True))
+        for number, weights in zip(numbers, attention, strict=True):
+            source, target = pairs[number]
+            table = alignment.soft(source_pieces.text_of(source), _said(target_pieces, target), weights)
+            links[number] = tuple(alignment.hard(table))
+    return links
+
+
+def _said(pieces: Pieces, ids: Ids) -> list[str]:
+    """The pieces of a translation as they are said: what is unknown is a word of its own, "⁇"."""
+    return ["▁⁇▁" if piece == UNK else text for piece, text in zip(ids, pieces.text_of(ids), strict=True)]
 
 
 def length_limit(source_pieces: int, settings: Search) -> int:

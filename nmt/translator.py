@@ -83,9 +83,9 @@ class Translator:
     ) -> list[Translation]:
         """As ``translate``, each with its ``text``, its ``score``, and whether it ``finished`` within its limit.
 
-        The score is the log-probability (natural logarithm) of the translation, divided by its length penalty unless
-        the beam is 1: 0 is certain, and 0 is given to a blank line. ``advance`` is told the number of
-        lines done, batch by batch.
+        The score is the log-probability (natural logarithm) of the translation, which with a beam of 2 or more is
+        divided by its length penalty, and to which the coverage penalty is added: 0 is certain, and 0 is given to a
+        blank line. ``advance`` is told the number of lines done, batch by batch.
 
         With ``n_best`` each also has as many ``alternatives`` less one, with ``align`` an ``alignment``: pairs of the
         numbers of a source word and of the word of the translation that comes from it. ``prefixes`` are what the

@@ -34,6 +34,16 @@ def test_attention_of_pieces_becomes_that_of_words():
     assert alignment.pharaoh(links) == "0-0 1-1 2-2"
 
 
+def test_what_is_unknown_is_a_word_of_its_own():
+    pieces = ["▁gute", "n", "▁⁇▁", "t", "ag"]  # as nmt.translation has them of a translation
+    assert alignment.words(pieces) == ["guten", "⁇", "tag"]
+    assert alignment.hard(alignment.soft(["▁a", "▁b", "▁c"], pieces, np.eye(5)[[0, 0, 1, 2, 2]])) == [
+        (0, 0),
+        (1, 1),
+        (2, 2),
+    ]
+
+
 def test_links_name_the_source_first():
     table = alignment.soft(["▁a", "▁b"], ["▁c", "▁d"], np.array([[0.1, 0.9], [0.8, 0.2]]))
     assert alignment.pharaoh(alignment.hard(table)) == "1-0 0-1"

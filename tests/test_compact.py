@@ -1,10 +1,14 @@
 """The compact model against the Keras model that it is made from, and what becomes of a damaged one."""
 
+import hashlib
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import keras
@@ -20,6 +24,7 @@ from nmt.engines.compact_engine import CompactEngine
 from nmt.engines.keras_engine import KerasEngine
 from nmt.export import compact as exported
 from nmt.export.graph import Graph, quantized
+from nmt.run import Run
 from nmt.symbols import BOS, EOS, PAD
 
 SIZE = 40
@@ -92,6 +97,15 @@ def test_int8_says_nearly_what_keras_says(model, tmp_path):
         1e-6 < apart.mean() < 0.02
     )  # every product is a sum of few roundings, so they do not cancel as in a large one
     assert apart.max() < 0.1
+
+
+def test_in_int8_a_sentence_hears_little_of_its_batch(model, tmp_path):
+    engine = write(model, tmp_path / "compact", int8=True)
+    together = followed(engine, 1, steps=1)
+    for number, source in enumerate(SOURCES):
+        alone = followed(engine, 1, [source], steps=1)
+        both = np.isfinite(alone[0, 0]) & np.isfinite(together[0, number])
+        assert np.abs(alone[0, 0][both] - together[0, number][both]).max(initial=0) < 0.5
 
 
 def test_a_sentence_is_translated_alike_in_every_batch(model, tmp_path):
@@ -253,6 +267,43 @@ def test_a_damaged_directory_is_refused(spoil, message, directory, tmp_path):
         nmt.load(copy)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda files: files.pop("step.onnx"), r"names no step.onnx among its files"),
+        (lambda files: files.pop("pieces.model"), r"names no pieces.model among its files"),
+        (lambda files: files.update({"../../x": "0"}), r"names '../../x' among its files"),
+    ],
+)
+def test_a_card_of_other_files_is_refused(change, message, directory, tmp_path):
+    copy = Path(shutil.copytree(directory, tmp_path / "copy"))
+    card = json.loads((copy / "compact.json").read_text())
+    change(card["files"])
+    (copy / "compact.json").write_text(json.dumps(card))
+    with pytest.raises(compact.CompactError, match=message):
+        nmt.load(copy)
+
+
+def test_a_recipe_of_a_newer_version_is_told_of(directory, tmp_path):
+    copy = Path(shutil.copytree(directory, tmp_path / "copy"))
+    content = (copy / "trained-by.yaml").read_bytes() + b"later: 1\n"
+    (copy / "trained-by.yaml").write_bytes(content)
+    card = json.loads((copy / "compact.json").read_text())
+    card["files"]["trained-by.yaml"] = hashlib.sha256(content).hexdigest()
+    (copy / "compact.json").write_text(json.dumps(card))
+    with pytest.raises(compact.CompactError, match=r"whose recipes this one cannot read; upgrade nmt(.|\n)*later"):
+        nmt.load(copy)
+
+
+def test_no_training_takes_it_for_a_run(directory, run):
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    with pytest.raises(ValueError, match="is a compact model, which `nmt translate`"):
+        Run.find(directory)
+    with pytest.raises(ValueError, match="exists and is no run"):
+        Run.open(directory, run.recipe)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+
+
 def test_what_cannot_be_changed_or_put_together_is_refused(directory, run):
     with pytest.raises(ValueError, match=r"device.kind=gpu: of a compact model only search and device.threads"):
         nmt.load(directory, settings=("device.kind=gpu",))
@@ -268,7 +319,7 @@ def test_graphs_that_the_runtime_does_not_know_are_told_of(directory, tmp_path):
     copy = Path(shutil.copytree(directory, tmp_path / "copy"))
     (copy / "encoder.onnx").write_bytes(b"no graph")
     card = json.loads((copy / "compact.json").read_text())
-    del card["files"]["encoder.onnx"]
+    card["files"]["encoder.onnx"] = hashlib.sha256(b"no graph").hexdigest()
     (copy / "compact.json").write_text(json.dumps(card))
     with pytest.raises(ValueError, match=rf"{re.escape(str(copy))} cannot be run: ONNX Runtime [\d.]+ says: "):
         nmt.load(copy)
@@ -312,6 +363,37 @@ def test_the_command_gives_as_much_as_is_asked_for(directory, tmp_path):
     assert [row["finished"] for row in rows] == [one.finished for one in expected]
 
 
+def test_closed_streams_are_told_of(directory):
+    nmt_ = Path(sys.executable).with_name("nmt")
+    done = subprocess.run(f"{nmt_} translate {directory} <&-", shell=True, capture_output=True, text=True)  # noqa: S602
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: standard input is closed; expected text" in done.stderr
+    done = subprocess.run(f"{nmt_} --version >&-", shell=True, capture_output=True, text=True)  # noqa: S602
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(directory, tmp_path):
+    (tmp_path / "text.en").write_text("one two\n" * 5000)
+    nmt_ = Path(sys.executable).with_name("nmt")
+    command = f"{nmt_} translate {directory} --batch 2 < {tmp_path / 'text.en'} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)  # noqa: S602
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_it_waits_for_a_line(directory):
+    command = [Path(sys.executable).with_name("nmt"), "translate", directory]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as one:
+        one.stdin.write("one two\n")
+        one.stdin.flush()
+        assert one.stdout.readline()
+        one.send_signal(signal.SIGINT)
+        assert one.wait(timeout=60) == 130
+        assert "Traceback" not in one.stderr.read()
+
+
 def test_prefixes_go_line_by_line(directory, tmp_path):
     prefixes = tmp_path / "begun.de"
     prefixes.write_text("zw\n\n\nneun \n\nacht\n")
@@ -320,6 +402,9 @@ def test_prefixes_go_line_by_line(directory, tmp_path):
     assert rows[0].startswith("zw")
     assert f"{rows[3]} ".startswith("neun ")
     assert rows[5].startswith("acht")
+    done = told(directory, "--prefixes", "-")
+    assert done.returncode == 2
+    assert "both the text and --prefixes are -; expected two files" in done.stderr
     for text, many in (("zw\n", "fewer"), ("\n" * 9, "more")):
         prefixes.write_text(text)
         done = told(directory, "--prefixes", prefixes)
@@ -336,7 +421,19 @@ def test_what_comes_in_by_and_by_goes_out_by_and_by(directory):
             process.stdin.write(f"{line}\n")
             process.stdin.flush()
             said.append(process.stdout.readline())
-        process.stdin.close()
+
+        def go_on():
+            for _ in range(100):  # more often than it waits
+                process.stdin.write("nine\n")
+                process.stdin.flush()
+                time.sleep(0.02)
+            process.stdin.close()
+
+        begun = time.monotonic()
+        threading.Thread(target=go_on).start()
+        process.stdout.readline()
+        assert time.monotonic() - begun < 1.5  # of two seconds
+        assert len([process.stdout.readline() for _ in range(99)]) == 99
         assert process.stdout.read() == ""
         assert process.wait(timeout=60) == 0
     assert [line.rstrip("\n") for line in said] == nmt.load(directory).translate(["one two", "", "seven"])

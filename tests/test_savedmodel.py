@@ -29,7 +29,9 @@ FLOWS = {
     ),
 }
 # An odd number of pieces makes half a piece of the limit, which must be rounded down.
-BEAM = recipe.Search(beam_size=4, length_penalty=0.8, max_length_factor=1.5, max_length_extra=3)
+BEAM = recipe.Search(
+    loop_guard=False, beam_size=4, length_penalty=0.8, max_length_factor=1.5, max_length_extra=3, coverage_penalty=0.2
+)
 GREEDY = BEAM.model_copy(update={"beam_size": 1})
 CASES = [
     pytest.param(("recurrent", BEAM), id="recurrent"),
@@ -245,6 +247,15 @@ def test_a_directory_with_content_is_left_alone(model, both_pieces, tmp_path):
         export(model, *both_pieces, BEAM, tmp_path / "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_what_no_graph_has_is_refused(model, both_pieces, tmp_path):
+    search = BEAM.model_copy(update={"min_length": 3, "sample": recipe.Sample()})
+    with pytest.raises(
+        ExportError, match=r"has no search.min_length, search.sample; export with --set search.min_length=0 "
+    ):
+        export(model, *both_pieces, search, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_failure_half_way_leaves_nothing(model, both_pieces, tmp_path, monkeypatch):

@@ -467,6 +467,21 @@ def test_temperature_and_nucleus_cut_the_tail():
     assert nucleus[A] == pytest.approx(0.5 / 0.8, abs=0.03)
 
 
+def test_where_nothing_may_come_a_sentence_is_over():
+    def forbid(sentences, ids):
+        bias = numpy.zeros((len(sentences), 7), dtype="float32")
+        bias[sentences == 0] = IMPOSSIBLE if ids.shape[1] == 1 else 0
+        return bias
+
+    start, _ = script([spell([A, B]), spell([A, B])], 1)
+    for found in (
+        search.greedy(*start, [6, 6], forbid),
+        search.sample(*start, [6, 6], numpy.full((2, 6), 0.5), constrain=forbid),
+    ):
+        assert spelled(found) == [[[A]], [[A, B, EOS]]]
+        assert found.scores[0, 0] == IMPOSSIBLE
+
+
 def test_a_sample_is_the_same_whoever_else_is_done():
     table = random_tables(seed=2, ending=0.5)
     hashes = numpy.arange(20, dtype="int32")

@@ -12,12 +12,15 @@ from nmt.batches import pad_source
 from nmt.constraints import Constraints
 from nmt.corpus import Corpus
 from nmt.engines.keras_engine import KerasEngine
+from nmt.loops import loops
 from nmt.recipe import Sample, Search
 from nmt.symbols import BOS, EOS, PAD
 from nmt.translation import best, length_limit, score, translate
 
 LINES, _ = toy.lines(9, seed=2)
-GREEDY, BEAM = Search(beam_size=1), Search(beam_size=3, length_penalty=0.6)
+# A model of random weights runs in circles, which the guard would see.
+GREEDY = Search(beam_size=1, loop_guard=False)
+BEAM = Search(beam_size=3, length_penalty=0.6, loop_guard=False)
 BLANKS = ["", "   ", "\t", "\u00a0\u200b"]
 
 
@@ -142,7 +145,7 @@ def test_padding_changes_nothing(engine, pieces):
 
 # --- more than one, and of a certain form ---
 
-LONG = Search(beam_size=4, length_penalty=0.6, max_length_factor=1.0, max_length_extra=9, batch_sentences=4)
+LONG = BEAM.model_copy(update={"beam_size": 4, "max_length_factor": 1.0, "max_length_extra": 9, "batch_sentences": 4})
 
 
 def test_the_next_best_come_behind_the_best(engine, pieces):
@@ -297,3 +300,63 @@ def test_an_engine_follows_the_weights_of_its_model(engine, pieces):
     for variable, value in zip(engine.models[0].trainable_variables, kept, strict=True):
         variable.assign(value)
     assert translate(engine, pieces, LINES, GREEDY) == before
+
+
+# --- circles ---
+
+
+class Circling:
+    """An engine that says A B A B … whatever the source, unless that is forbidden, and then C and the end."""
+
+    size = 40
+
+    def start(self, source, beam_size, candidates):
+        first, second, other = 10, 11, 12
+
+        def expand(tokens, parents, bias, state, memory):
+            scores = np.full((len(tokens), self.size), -20.0)
+            scores[:, EOS], scores[:, other] = -3.0, -2.0
+            for row, token in enumerate(tokens):
+                scores[row, second if token == first else first] = -0.1
+                if token == other:
+                    scores[row, EOS] = -0.05
+            scores += 0 if bias is None else bias
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :candidates]
+            attention = np.ones((len(tokens), 1), "float32")
+            return search.Candidates(np.take_along_axis(scores, order, axis=1), order, attention), state
+
+        return expand, None, None
+
+
+def test_a_circle_gives_way_to_what_does_not_run_in_one(pieces):
+    guarded = Search(beam_size=1, max_length_factor=1.0, max_length_extra=8)
+    lines = ["one two", "three"]
+    (plain, _), (found, _) = (
+        translate(Circling(), pieces, lines, settings)
+        for settings in (guarded.model_copy(update={"loop_guard": False}), guarded)
+    )
+    first, second = pieces[1].text_of([10, 11])
+    assert plain.text.count((first + second).replace("▁", " ").strip()) >= 3
+    assert not plain.looped
+    assert found.looped
+    assert found.finished
+    assert len(found.text) < len(plain.text)
+
+    # A beam has others at hand, which come first; what circles stays behind them.
+    (one, _) = translate(Circling(), pieces, lines, guarded.model_copy(update={"beam_size": 4}), n_best=4)
+    assert one.looped
+    assert not loops(pieces[0].encode("one two"), pieces[1].encode(one.text))
+
+
+def test_the_guard_changes_nothing_where_nothing_circles(engine, pieces):
+    guarded = LONG.model_copy(update={"loop_guard": True})
+    plain = translate(engine, pieces, LINES, LONG)
+    found = translate(engine, pieces, LINES, guarded)
+    sources = pieces[0].encode_lines(LINES)
+    straight = [
+        place
+        for place, (source, (one, *_)) in enumerate(zip(sources, best(sources, engine, LONG), strict=True))
+        if not loops(source, one.ids)
+    ]
+    assert [found[place].text for place in straight] == [plain[place].text for place in straight]
+    assert [place for place, one in enumerate(found) if not one.looped] == straight

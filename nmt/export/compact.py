@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmt import recipe as recipes
-from nmt.compact import CARD, FORMAT
+from nmt.compact import CARD, FORMAT, GRAPHS, RECIPE
 from nmt.recipe import Device, Recipe
 from nmt.run import version
 from nmt.symbols import BOS, PAD
@@ -48,11 +48,11 @@ Or in Python:
 |---|---|
 | languages | {source} → {target} |
 | trained on | {data} |
-| score | {score} |
+| score of the run, in float32 | {score} |
 | licence | {licence} |
 | exported | by nmt {version} |
 
-`compact.json` says the same for programs, with the checksum of every file; `recipe.yaml` is the recipe that it was
+`compact.json` says the same for programs, with the checksum of every file; `trained-by.yaml` is the recipe that it was
 trained by.
 """
 
@@ -97,9 +97,8 @@ def export(
     int8 = precision == "int8"
     portable = recipe.model_copy(update={"device": Device(threads=1)})
     files = {
-        "recipe.yaml": recipes.effective(portable).encode(),
-        "encoder.onnx": encoder(model, Graph(int8)),
-        "step.onnx": step(model, Graph(int8)),
+        RECIPE: recipes.effective(portable).encode(),
+        **{name: write(model, Graph(int8)) for name, write in zip(GRAPHS, (encoder, step), strict=True)},
         **pieces,
     }
     card = {

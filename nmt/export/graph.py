@@ -1,8 +1,9 @@
 """An ONNX graph written node by node, its products in float32 or in int8.
 
 In int8, ``product`` computes x W with 8-bit integers: W has a scale for each column, x one for all of it. Where every x
-lies in -1..1, as what leaves an LSTM or a tanh does, its scale is known before, and so a sentence is computed alike in
-every batch; elsewhere it is found anew each time, from the smallest and the largest x.
+lies in -1..1, as what leaves an LSTM or a tanh does, its scale is known before; elsewhere, and in an LSTM over the
+source, it is found anew each time from the smallest and the largest x of the whole batch. So in int8 a sentence hears a
+little of what it is translated together with, as it does not in float32.
 
 Only the ``onnx`` package is needed, and only to write.
 """

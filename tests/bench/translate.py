@@ -139,7 +139,7 @@ def main() -> None:
                 asked = [sys.executable, __file__, arguments.run, "--measure", engine, str(model), str(threads)]
                 done = subprocess.run(asked, capture_output=True, text=True)
                 if done.returncode:
-                    raise SystemExit(f"{done.stderr}\\n{engine}: exit code {done.returncode}")
+                    raise SystemExit(f"{done.stderr}\n{engine}: exit code {done.returncode}")
                 found = json.loads(done.stdout.splitlines()[-1])
                 size = megabytes(made / "savedmodel-1" / "text" if engine == "SavedModel" else model)
                 if engine.startswith("TensorFlow"):
