@@ -154,7 +154,8 @@ def main() -> None:
     except SystemExit as end:
         # Taking TensorFlow down took up to 40 s on a busy machine, with everything written and said; and a thread that
         # waits for standard input would be waited for.
-        if not isinstance(end.code, int | None):
+        at_once = "keras" in sys.modules or threading.active_count() > 1
+        if not at_once or not isinstance(end.code, int | None):
             raise
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):

@@ -485,7 +485,8 @@ def test_a_translation_is_explained(directory, tmp_path):
     assert found.source == ["one", "two", "three"]
     assert len(found.target) == len(said.split()) or "⁇" in said
     np.testing.assert_allclose(found.attention.sum(axis=1), 1, atol=1e-5)
-    assert (page.read_text().count("three"), picture.read_bytes()[:4]) == (1, b"\x89PNG")
+    assert '"source": ["one", "two", "three"]' in page.read_text()
+    assert picture.read_bytes()[:4] == b"\x89PNG"
     given = nmt.load(directory).explain("one two three", "drei zwei eins")
     assert given.target == ["drei", "zwei", "eins"]
 

@@ -50,7 +50,7 @@ ROOMS = {
     "draft": "recipe corpus pieces experiment",
     "translator": "recipe pieces compact search engines explanation translation run experiment",
     "synthesis": "symbols recipe corpus run experiment translator",
-    "cli": "recipe corpus score export run translation evaluation experiment draft translator synthesis",
+    "cli": "recipe corpus score export run alignment translation evaluation experiment draft translator synthesis",
 }
 
 # Keras is what these rooms are about; everywhere else a framework is imported where it is needed, inside a function, so
