@@ -11,6 +11,7 @@ SOURCE =
 TARGET =
 IN =
 OUT =
+TO = savedmodel
 
 # Two files of one's own: their recipe is named after them, so that other files get another recipe and another run.
 ifneq ($(SOURCE)$(TARGET),)
@@ -42,7 +43,7 @@ endif
 NMT = .venv/bin/nmt
 INSTALLED = .venv/.installed
 INSTALLED_DEV = .venv/.installed-dev
-EXPORT = exports/$(notdir $(RUN))
+EXPORT = exports/$(notdir $(RUN))$(if $(filter compact,$(TO)),-compact)
 DEMO = runs/demo$(UPDATES:%=-%)
 
 # What a program that serves the translator has to do: TensorFlow and its text operations are all it imports.
@@ -82,7 +83,7 @@ evaluate: $(RUN)/evaluation.txt  ## RECIPE=: BLEU and chrF on the test text
 
 translate: $(OUT)  ## RECIPE= IN=text.en OUT=text.de: translate a file
 
-export: $(EXPORT)/README.md  ## RECIPE=: the translator as TensorFlow SavedModels, in exports/
+export: $(EXPORT)/README.md  ## RECIPE=: the translator as TensorFlow SavedModels, or with TO=compact a small one, in exports/
 	@echo "$(EXPORT) is exported: $< says how to use it."
 
 # The developer's part
@@ -112,11 +113,11 @@ $(INSTALLED): pyproject.toml
 		echo "nmt needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)." >&2; \
 		echo "Name another one: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow]'
+	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow,onnx]'
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)
-	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow,jax,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow,onnx,jax,dev]'
 	@touch $@
 
 # A recipe that is there is never drafted anew: it may have been edited. What asks for it with other files is refused.
@@ -148,4 +149,4 @@ $(OUT): $(IN) $(RUN)/.trained
 
 $(EXPORT)/README.md: $(RUN)/.trained
 	rm -rf $(@D)
-	$(NMT) export $(RUN) --to savedmodel $(@D)
+	$(NMT) export $(RUN) --to $(TO) $(@D)

@@ -25,20 +25,20 @@ __all__ = ["load"]
 
 
 def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = ()) -> Translator:
-    """The trained run in ``directory``, ready to translate; with ``more`` of them an ensemble.
+    """The trained run or compact model in ``directory``, ready to translate; with ``more`` runs an ensemble.
 
     Args:
-        directory: of a training, for example ``runs/demo``.
+        directory: of a training, for example ``runs/demo``, or of what ``nmt export --to compact`` wrote.
         more: directories of other trainings with the very same pieces, whose models say each piece together with the
             first: the mean of their log-probabilities counts.
         settings: changes of the first recipe's search, evaluation or device: ``("search.beam_size=1",
-            "device.kind=cpu")``.
+            "device.kind=cpu")``; of a compact model's search and ``device.threads``.
 
     Raises:
-        ValueError: no run is there, it has no weights yet, its pieces are not those of the first, a setting is wrong,
-            or the device is not there; the message says which, and what to do.
+        ValueError: no model is there, a compact one is damaged or of another version, a run has no weights yet, its
+            pieces are not those of the first, a setting is wrong, or the device is not there; the message says which,
+            and what to do.
     """
-    from nmt.run import Run
-    from nmt.translator import Translator
+    from nmt import translator
 
-    return Translator(Run.find(directory, settings), *map(Run.find, more))
+    return translator.load(directory, *more, settings=settings)()

@@ -85,6 +85,19 @@ class BahdanauAttention(keras.layers.Layer):
         kept = weights if memory.keep is None else weights * memory.keep
         return self._mix(kept, memory.states), weights
 
+    def ask(self, query: Any, memory: Memory) -> tuple[Any, Any]:
+        """The context [R, C] of ``query`` [R, Q], R / B rows for each of the B sentences of ``memory``.
+
+        Beside it the attention weights [R, S], the mean of the heads'.
+        """
+        sentences = ops.shape(memory.states)[0]
+        if not isinstance(sentences, int):
+            sentences = ops.maximum(sentences, 1)  # a graph may be given an empty batch
+        rows = ops.shape(query)[0] // sentences
+        context, weights = self(ops.reshape(query, (-1, rows, query.shape[-1])), memory)  # [B, R / B, C], [.., N, S]
+        weights = ops.reshape(ops.mean(weights, axis=2), (-1, ops.shape(memory.states)[1]))
+        return ops.reshape(context, (-1, context.shape[-1])), weights
+
     def _energy_by_head(self) -> Any:
         """v_a as a block matrix [A, N], so that one product gives the energies of every head."""
         head_of_unit = ops.arange(self.units) // (self.units // self.heads)  # [A]

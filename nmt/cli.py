@@ -13,10 +13,15 @@ import contextlib
 import errno
 import gzip
 import itertools
+import json
 import logging
 import lzma
+import math
 import os
+import queue
 import sys
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,11 +31,14 @@ import click
 
 if TYPE_CHECKING:
     from nmt.run import Run
+    from nmt.translation import Translation
 
 logger = logging.getLogger("nmt")
 
 # Lines that `nmt translate` reads before it writes: enough to sort by length, few enough for an endless stream.
 CHUNK = 1000
+# Seconds that a line waits for others that are translated with it.
+_PAUSE = 0.05
 
 
 class CommandError(click.ClickException):
@@ -144,13 +152,16 @@ def main() -> None:
     try:
         commands(prog_name="nmt")
     except SystemExit as end:
-        # Taking TensorFlow down took up to 40 s on a busy machine, with everything written and said.
-        if "keras" not in sys.modules or not isinstance(end.code, int | None):
+        # Taking TensorFlow down took up to 40 s on a busy machine, with everything written and said; and a thread that
+        # waits for standard input would be waited for.
+        at_once = "keras" in sys.modules or threading.active_count() > 1
+        if not at_once or not isinstance(end.code, int | None):
             raise
         logging.shutdown()
-        with contextlib.suppress(OSError):  # a closed pipe has been told of already
-            sys.stdout.flush()
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # a closed pipe has been told of already
+                if stream is not None:  # as it is where the shell closed it
+                    stream.flush()
         os._exit(end.code or 0)
 
 
@@ -294,48 +305,148 @@ def evaluate(
 
 
 @commands.command()
-@click.argument("paths", metavar="RUN... [FILE]", nargs=-1, required=True)
+@click.argument("paths", metavar="MODEL... [FILE]", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Write here, whole or not at all, instead of to standard output.")
 @click.option("--scores", is_flag=True, help="Write the score and a tab before each translation.")
+@click.option("--alignments", is_flag=True, help="Write a tab and which word comes from which behind each: 0-0 1-2.")
+@click.option(
+    "--n-best", type=click.IntRange(min=1), default=1, metavar="N", help="Write the N best of each line, tabs between."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON object a line, with all that is known.")
+@click.option("--prefixes", metavar="FILE", help="Line i of FILE is what translation i begins with.")
+@click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")
+@click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
 @_with_search
-def translate(paths: tuple[str, ...], output: str | None, scores: bool, **search: Any) -> None:
-    """Translate with a RUN, or several as an ensemble: one line in, one line out.
+def translate(
+    paths: tuple[str, ...],
+    output: str | None,
+    scores: bool,
+    alignments: bool,
+    n_best: int,
+    as_json: bool,
+    prefixes: str | None,
+    batch: int | None,
+    threads: int | None,
+    **search: Any,
+) -> None:
+    """Translate with a MODEL, or several runs as an ensemble: one line in, one line out.
+
+    A MODEL is the directory of a run, or of a compact model that `nmt export` wrote.
 
     Several runs, of the same languages and the very same pieces, say each piece together: the mean of their
     log-probabilities counts. Search and device are as the first one says.
 
     Lines of standard input, or of FILE (plain or .gz/.bz2/.xz), end at a newline only; bytes that are no UTF-8 are
-    replaced and counted. A blank line stays blank.
+    replaced and counted. A blank line stays blank. What comes in by and by goes out by and by.
+
+    Words of --alignments are counted from 0, the source's first. Drawn at random: --set 'search.sample={top_k: 10}'.
 
     \b
     nmt translate runs/mine < text.en > text.de
     nmt translate runs/mine text.en -o text.de
     nmt translate runs/mine runs/second text.en
+    nmt translate runs/mine text.en --n-best 3 --json
     """
-    directories, source = _runs_and_file(paths)
-    runs = _find_runs(directories, search)
-    with _reading(source) as stream, _writing(output) as out:
+    directories, source = _models_and_file(paths)
+    settings = _all_settings(**search)
+    settings += () if batch is None else (f"search.batch_sentences={batch}",)
+    settings += () if threads is None else (f"device.threads={threads}",)
+
+    from nmt import translator as translators
+
+    load = translators.load(*directories, settings=settings)
+    with contextlib.ExitStack() as stack:
+        stream, begun = stack.enter_context(_reading(source)), None
+        if prefixes == source:
+            raise CommandError(
+                f"both the text and --prefixes are {source}; expected two files, or one and standard input"
+            )
+        if prefixes is not None:
+            begun = _Lines(stack.enter_context(_reading(prefixes)), prefixes)
+        out = stack.enter_context(_writing(output))
         from tqdm import tqdm
 
-        from nmt.translator import Translator
-
-        translator = Translator(*runs)
-        interactive = stream.isatty()
-        if interactive:
+        translator = load()
+        if stream.isatty():
             logger.info("type a line and Enter; Ctrl-D ends")
-        lines = _Lines(stream, source)
-        shown = interactive or (output is None and sys.stdout.isatty())
+        lines, looped = _Lines(stream, source), 0
+        shown = stream.isatty() or (output is None and sys.stdout.isatty())
         with tqdm(unit="line", desc="translating", leave=False, disable=shown or None) as bar:
-            while chunk := list(itertools.islice(lines, 1 if interactive else CHUNK)):
-                for found in translator.translate_scored(chunk, bar.update):
-                    line = f"{found.score:.4f}\t{found.text}\n" if scores else f"{found.text}\n"
-                    out.write(line.encode())
+            for chunk in _chunks(lines, waiting=source == "-"):
+                wanted = None if begun is None else list(itertools.islice(begun, len(chunk)))
+                if wanted is not None and len(wanted) < len(chunk):
+                    raise CommandError(f"{prefixes} has fewer lines than {source}; line i is for line i")
+                for found in translator.translate_scored(
+                    chunk, bar.update, n_best=n_best, align=alignments, prefixes=wanted
+                ):
+                    looped += found.looped
+                    line = _json_of(found) if as_json else _columns(found, scores)
+                    out.write(f"{line}\n".encode())
                 out.flush()
-    if lines.invalid:
-        logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", lines.invalid)
+        if begun is not None and next(begun, None) is not None:
+            raise CommandError(f"{prefixes} has more lines than {source}; line i is for line i")
+    if looped:
+        logger.warning("lines whose translation ran in circles, so that the best that does not was taken: %d", looped)
+    invalid = lines.invalid + (0 if begun is None else begun.invalid)
+    if invalid:
+        logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", invalid)
 
 
-def _runs_and_file(paths: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+def _columns(found: Translation, scores: bool) -> str:
+    """A translation and its alternatives in one line: score, text and links of each, as far as they are wanted."""
+    from nmt.alignment import pharaoh
+
+    columns = []
+    for one in (found, *found.alternatives):
+        columns += [f"{one.score:.4f}"] if scores else []
+        columns.append(one.text.replace("\t", " "))
+        columns += [] if one.alignment is None else [pharaoh(one.alignment)]
+    return "\t".join(columns)
+
+
+def _json_of(found: Translation) -> str:
+    def content(one: Translation) -> dict[str, Any]:
+        score = round(one.score, 4) if math.isfinite(one.score) else None
+        told: dict[str, Any] = {"translation": one.text, "score": score, "finished": one.finished}
+        told |= {"looped": True} if one.looped else {}
+        return told if one.alignment is None else told | {"alignment": one.alignment}
+
+    alternatives = [content(one) for one in found.alternatives]
+    return json.dumps(content(found) | ({"alternatives": alternatives} if alternatives else {}), ensure_ascii=False)
+
+
+def _chunks(lines: _Lines, waiting: bool) -> Iterator[list[str]]:
+    """The lines, as many at once as a batch plan likes; where they are ``waiting``, those that have come so far."""
+    if not waiting:
+        while chunk := list(itertools.islice(lines, CHUNK)):
+            yield chunk
+        return
+    arrived: queue.Queue[str | BaseException | None] = queue.Queue(CHUNK)
+
+    def listen() -> None:
+        try:
+            for line in lines:
+                arrived.put(line)
+            arrived.put(None)
+        except BaseException as error:  # told where the lines are used
+            arrived.put(error)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        received = [arrived.get()]
+        end = time.monotonic() + _PAUSE
+        with contextlib.suppress(queue.Empty):
+            while isinstance(received[-1], str) and len(received) < CHUNK:
+                received.append(arrived.get(timeout=max(0, end - time.monotonic())))
+        if chunk := [line for line in received if isinstance(line, str)]:
+            yield chunk
+        if isinstance(received[-1], BaseException):
+            raise received[-1]
+        if received[-1] is None:
+            return
+
+
+def _models_and_file(paths: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """The directories of runs, and the file behind them: standard input where the last one is a directory too."""
     *runs, last = paths
     if not runs or Path(last).is_dir():
@@ -378,6 +489,8 @@ class _Lines(Iterator[str]):
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[IO[bytes]]:
     if name == "-":
+        if sys.stdin is None:
+            raise CommandError("standard input is closed; expected text, one sentence a line, or give a FILE")
         yield sys.stdin.buffer
         return
     path = Path(name)
@@ -471,6 +584,73 @@ def synthesize(
 
 
 @commands.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("sentence")
+@click.option("--translation", metavar="TEXT", help="Explain this translation instead of the model's own.")
+@click.option("--png", metavar="FILE", help="Draw it: .png, .svg or .pdf, by the ending of FILE.")
+@click.option("--html", metavar="FILE", help="Write a page on which pointing at a word shows where it comes from.")
+@_with_search
+def explain(
+    model: str, sentence: str, translation: str | None, png: str | None, html: str | None, **search: Any
+) -> None:
+    """Show which word of a SENTENCE each word of its translation comes from, as a MODEL's attention tells.
+
+    A row is a word of the translation, a column one of the sentence, and the number behind a row how sure the model was
+    of the word, from 0 to 1.
+
+    \b
+    nmt explain runs/mine "The cat sleeps." --html cat.html
+    """
+    from nmt import translator as translators
+
+    found = translators.load(model, settings=_all_settings(**search))().explain(sentence, translation)
+    _print(f"{sentence}\n{' '.join(found.target)}\n\n{found}")
+    if png is not None:
+        try:
+            found.draw(Path(png))
+        except ImportError as error:
+            raise CommandError(
+                f"a picture needs {error.name}; run: pip install matplotlib, or ask for --html"
+            ) from error
+        except ValueError as error:  # matplotlib's, of an ending that it does not know
+            raise CommandError(f"{png} cannot be drawn: {error}") from error
+        logger.info("drawn to %s", png)
+    if html is not None:
+        Path(html).write_text(found.page(), encoding="utf-8")
+        logger.info("open %s in a browser", html)
+
+
+@commands.command("score-pairs")
+@click.argument("model", metavar="MODEL")
+@click.argument("source")
+@click.argument("target")
+@click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
+def score_pairs(model: str, source: str, target: str, threads: int | None) -> None:
+    """Tell what a MODEL thinks of given translations: a line for each pair.
+
+    The log-probability of line i of TARGET, given line i of SOURCE, a tab, and the same for each of its pieces. The
+    second is for filtering, the first for choosing among translations of one sentence. A pair with a blank side is
+    nan: it has nothing to score.
+
+    \b
+    nmt score-pairs runs/mine corpus.en corpus.de > scores.tsv
+    """
+    from nmt import corpus
+    from nmt import translator as translators
+
+    load = translators.load(model, settings=() if threads is None else (f"device.threads={threads}",))
+    pairs = corpus.read_parallel(source, target)
+    translator = load()
+    from tqdm import tqdm
+
+    with tqdm(total=len(pairs), unit="pair", desc="scoring", leave=False, disable=None) as bar:
+        for first in range(0, len(pairs), CHUNK):
+            chunk = slice(first, first + CHUNK)
+            for total, mean in translator.score(pairs.source[chunk], pairs.target[chunk], bar.update):
+                _print(f"{total:.4f}\t{mean:.4f}")
+
+
+@commands.command()
 @click.argument("hypotheses")
 @click.argument("reference")
 @click.option("--tokenize", metavar="NAME", default="13a", show_default=True, help="sacreBLEU's tokenizer of BLEU.")
@@ -522,21 +702,53 @@ def compare(directories: tuple[str, ...]) -> None:
 @commands.command()
 @click.argument("directory", metavar="RUN")
 @click.argument("destination", metavar="DIRECTORY")
-@click.option("--to", type=click.Choice(["savedmodel"]), required=True, help="The form.")
+@click.option("--to", type=click.Choice(["compact", "savedmodel"]), required=True, help="The form.")
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "float32"]),
+    help="Of a compact model: int8 (small and fast, and what is used if not said) or float32.",
+)
+@click.option("--licence", metavar="NAME", help="Of a compact model, for its model card.")
 @_with_search
-def export(directory: str, destination: str, to: str, **search: Any) -> None:
-    """Write the translator of a RUN as files that need no nmt.
+def export(
+    directory: str, destination: str, to: str, precision: str | None, licence: str | None, **search: Any
+) -> None:
+    """Write the translator of a RUN as files for elsewhere.
 
-    DIRECTORY is made new. savedmodel: TensorFlow SavedModels, with pieces and search in the graph.
+    DIRECTORY is made new. compact: a small model for `nmt translate`, which then starts at once and needs neither
+    TensorFlow nor Keras. savedmodel: TensorFlow SavedModels that need no nmt, with pieces and search in the graph.
 
     \b
+    nmt export runs/mine --to compact exports/mine
+    nmt translate exports/mine < text.en > text.de
     nmt export runs/mine --to savedmodel exports/mine
     """
+    if to != "compact" and (precision or licence):
+        raise click.UsageError("--precision and --licence are of --to compact")
+
     from nmt import experiment
     from nmt.run import Run
 
     run = Run.find(directory, _all_settings(**search))
     model = experiment.load_model(run)
+    if to == "compact":
+        from nmt.export import compact
+
+        known = run.read_json("evaluation.json") or {}
+        compact.export(
+            model,
+            run.recipe,
+            {path.name: path.read_bytes() for path in dict.fromkeys(run.piece_paths())},
+            Path(destination),
+            precision=precision or "int8",
+            licence=licence,
+            data=run.read_json("corpus.json"),
+            scores=known.get("scores"),
+        )
+        logger.info(
+            "exported to %s; next: nmt translate %s < text.%s", *[destination] * 2, run.recipe.data.source_language
+        )
+        return
 
     from nmt.export import savedmodel
 

@@ -86,15 +86,17 @@ class RecurrentFlow(keras.layers.Layer):
 
         def advance(carry: tuple[Any, ...], projected: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             hidden, cell, _ = carry
-            new = self._advance(projected, hidden, cell, memory, kernel)
-            return new, new  # on TensorFlow a scan must collect what it carries, else it loses it silently
+            *new, _ = self._advance(projected, hidden, cell, memory, kernel)
+            return tuple(new), tuple(
+                new
+            )  # on TensorFlow a scan must collect what it carries, else it loses it silently
 
         context = ops.zeros_like(memory.states[:, 0])  # [B, C]
         _, (hiddens, _, contexts) = ops.scan(advance, (hidden, cell, context), projected)
         return ops.transpose(hiddens, (1, 0, 2)), ops.transpose(contexts, (1, 0, 2))
 
-    def step(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any]:
-        """One piece ``embedded`` [B, E]: the new hidden state and cell [B, H], and the context [B, C]."""
+    def step(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any, Any]:
+        """One piece ``embedded`` [R, E]: the new hidden state and cell [R, H], the context [R, C], weights [R, S]."""
         return self._advance(self._project(embedded), hidden, cell, memory, self._kernel(training=False))
 
     def _project(self, embedded: Any) -> Any:
@@ -108,15 +110,16 @@ class RecurrentFlow(keras.layers.Layer):
         context = kernel.shape[0] - self.units
         return ops.concatenate([kernel[:context], self.drop(kernel[context:], training=True)], axis=0)
 
-    def _advance(self, projected: Any, hidden: Any, cell: Any, memory: Memory, kernel: Any) -> tuple[Any, Any, Any]:
-        context, _ = self.attention(ops.expand_dims(hidden, 1), memory)  # [B, 1, C]
-        context = ops.squeeze(context, 1)
+    def _advance(
+        self, projected: Any, hidden: Any, cell: Any, memory: Memory, kernel: Any
+    ) -> tuple[Any, Any, Any, Any]:
+        context, weights = self.attention.ask(hidden, memory)  # [B, C], [B, S]
         both = ops.concatenate([context, hidden], axis=-1)  # [B, C + H]
         gates = projected + ops.matmul(both, kernel)  # [B, 4H]
         i, f, g, o = ops.split(gates, 4, axis=-1)
         cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
         hidden = ops.sigmoid(o) * ops.tanh(cell)
-        return hidden, cell, context
+        return hidden, cell, context, weights
 
     def _cast(self, variable: Any) -> Any:
         return ops.cast(variable, self.compute_dtype)
@@ -181,11 +184,10 @@ class ParallelFlow(keras.layers.Layer):
         contexts, _ = self.attention(hiddens, memory)  # [B, T, C]
         return hiddens, contexts
 
-    def step(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any]:
-        """One piece ``embedded`` [B, E]: the new hidden state and cell [B, H], and the context [B, C]."""
+    def step(self, embedded: Any, hidden: Any, cell: Any, memory: Memory) -> tuple[Any, Any, Any, Any]:
+        """One piece ``embedded`` [R, E]: the new hidden state and cell [R, H], the context [R, C], weights [R, S]."""
         _, (hidden, cell) = self.lstm.cell(embedded, [hidden, cell])
-        context, _ = self.attention(ops.expand_dims(hidden, 1), memory)  # [B, 1, C]
-        return hidden, cell, ops.squeeze(context, 1)
+        return hidden, cell, *self.attention.ask(hidden, memory)
 
     def get_config(self) -> dict[str, Any]:
         attention = self.attention
@@ -306,16 +308,19 @@ class Decoder(keras.layers.Layer):
             below = norm(below + self.drop(above, training=training))  # [B, T, H]
         return self._read_out(below, embedded, contexts, training)
 
-    def step(self, embedded: Any, state: DecoderState, memory: Memory) -> tuple[Any, DecoderState]:
-        """One piece ``embedded`` [B, E] after ``state``: its readout [B, R] and the new state."""
-        hidden, cell, context = self.flow.step(embedded, state.hidden[0], state.cell[0], memory)
+    def step(self, embedded: Any, state: DecoderState, memory: Memory) -> tuple[Any, DecoderState, Any]:
+        """One piece ``embedded`` [B, E] after ``state``: its readout [B, R], the new state, the attention [B, S].
+
+        There may be several rows for each sentence of ``memory``, one after the other.
+        """
+        hidden, cell, context, weights = self.flow.step(embedded, state.hidden[0], state.cell[0], memory)
         hiddens, cells, below = [hidden], [cell], hidden
         for layer, norm, hidden, cell in zip(self.layers, self.norms, state.hidden[1:], state.cell[1:], strict=True):
             above, (hidden, cell) = layer.cell(ops.concatenate([below, context], axis=-1), [hidden, cell])
             hiddens.append(hidden)
             cells.append(cell)
             below = norm(below + above)  # [B, H]
-        return self._read_out(below, embedded, context), DecoderState(tuple(hiddens), tuple(cells))
+        return self._read_out(below, embedded, context), DecoderState(tuple(hiddens), tuple(cells)), weights
 
     def _read_out(self, states: Any, embedded: Any, contexts: Any, training: bool = False) -> Any:
         readout = self.readout(ops.concatenate([states, embedded, contexts], axis=-1))

@@ -150,16 +150,16 @@ def inexact(backend: str, environment: Mapping[str, str]) -> str:
 
 
 def compiled(models: Sequence[keras.Model], function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of arrays, compiled for the backend; it may read the variables of ``models``.
+    """``function`` of nests of arrays, compiled for the backend; it may read the variables of ``models``.
 
-    Search and validation need this: what is not compiled runs operation by operation, fifty times slower.
+    Search and validation need this: what is not compiled runs operation by operation, fifty times slower. TensorFlow
+    compiles one program for all shapes: of numbers the last dimension alone is fixed, of ids and masks none is. None
+    may stand in place of an array. JAX compiles one for each.
     """
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, reduce_retracing=True)
+        return _compiled_by_tensorflow(function)
 
     import jax
 
@@ -175,6 +175,37 @@ def compiled(models: Sequence[keras.Model], function: Callable[..., Any]) -> Cal
         return value if value.is_fully_addressable else value.addressable_data(0)
 
     return lambda *arguments: pure([local(variable.value) for variable in variables()], *arguments)
+
+
+def _compiled_by_tensorflow(function: Callable[..., Any]) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    def spec(array: Any) -> Any:
+        free = [None] * len(array.shape)
+        shape = [*free[:-1], array.shape[-1]] if array.dtype.is_floating and free else free
+        return tf.TensorSpec(shape, array.dtype)
+
+    programs: dict[Any, Any] = {}
+
+    def run(*arguments: Any) -> Any:
+        flat = tf.nest.flatten(arguments)
+        given = [place for place, array in enumerate(flat) if array is not None]
+        arrays = [tf.convert_to_tensor(flat[place]) for place in given]
+        specs = tuple(map(spec, arrays))
+        key = (tuple(given), specs)
+        if key not in programs:
+
+            @tf.function(input_signature=specs, autograph=False)
+            def program(*arrays: Any) -> Any:
+                complete: list[Any] = [None] * len(flat)
+                for place, array in zip(given, arrays, strict=True):
+                    complete[place] = array
+                return function(*tf.nest.pack_sequence_as(arguments, complete))
+
+            programs[key] = program
+        return programs[key](*arrays)
+
+    return run
 
 
 def feed(batches: keras.utils.PyDataset) -> Any:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from nmt.engines.keras_engine import KerasEngine
 
 
+# Search while a model is trained: greedy, and nothing that helps it.
+_PLAIN = {"beam_size": 1, "sample": None, "min_length": 0, "no_repeat_ngram": 0, "loop_guard": False}
+
+
 class Sample(NamedTuple):
     """One sentence as a person reads it."""
 
@@ -83,7 +87,8 @@ def validate(
 ) -> Validation:
     """Loss and accuracy by teacher forcing over the batches of ``plan``, BLEU and chrF of greedy translations.
 
-    The beam of ``search`` is not used, its limits of length are: they hold for the final translations too.
+    Of ``search`` the limits of length alone are used, which hold for the final translations too: its beam, its rules
+    and its guard against loops would hide how far the model is.
     """
     loss = correct = tokens = 0.0
     for number in range(len(plan.epoch(0))):
@@ -91,7 +96,7 @@ def validate(
         loss += float(tally.negative_log_likelihood)
         correct += float(tally.correct)
         tokens += float(tally.tokens)
-    greedy = search.model_copy(update={"beam_size": 1})
+    greedy = search.model_copy(update=_PLAIN)
     hypotheses = _translate(engine, pieces, development.source, greedy, "validating")
     bleu = score.bleu(
         hypotheses,

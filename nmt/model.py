@@ -16,6 +16,7 @@ from nmt import loss, recipe
 from nmt.attention import Memory
 from nmt.decoder import Decoder, DecoderState
 from nmt.encoder import Encoder
+from nmt.search import Candidates
 from nmt.symbols import BOS, EOS, PAD, UNK
 
 
@@ -149,10 +150,13 @@ class TranslationModel(keras.Model):
         """The decoder's state before the first piece."""
         return self.decoder.initial_state(memory)
 
-    def step(self, tokens: Any, state: DecoderState, memory: Memory) -> tuple[Any, DecoderState]:
-        """Logits [B, V] of the piece that follows ``tokens`` [B], and the new state."""
-        readout, state = self.decoder.step(self.target_embedding(tokens), state, memory)
-        return self._logits(readout), state
+    def step(self, tokens: Any, state: DecoderState, memory: Memory) -> tuple[Any, DecoderState, Any]:
+        """Logits [R, V] of the piece that follows ``tokens`` [R], the new state, and the attention paid [R, S].
+
+        R is B, or a multiple of it: so many rows for each sentence of ``memory``, one after the other.
+        """
+        readout, state, attention = self.decoder.step(self.target_embedding(tokens), state, memory)
+        return self._logits(readout), state, attention
 
     def tally(self, source: Any, target_in: Any, target_out: Any) -> loss.Tally:
         """What validation adds up over batches."""
@@ -215,8 +219,9 @@ def expand(
     states: Sequence[DecoderState],
     memories: Sequence[Memory],
     candidates: int,
-) -> tuple[Any, Any, tuple[DecoderState, ...]]:
-    """What search asks for: the best next pieces after ``tokens`` [B], best first, in the eyes of M models together.
+    bias: Any = None,
+) -> tuple[Candidates, tuple[DecoderState, ...]]:
+    """What search asks for: the best next pieces after ``tokens`` [R], best first, in the eyes of M models together.
 
         log P(y_i | y_<i, x) = 1/M Σ_m log P_m(y_i | y_<i, x)
 
@@ -227,14 +232,17 @@ def expand(
     Args:
         models: one or several, over the same target pieces V.
         states, memories: of each model, as its own ``initial_state`` and ``encode`` give them.
+        bias: [R, V], added to the log-probabilities before the best are chosen; None is none.
 
     Returns:
-        The log-probabilities [B, candidates] and ids [B, candidates], -inf for PAD and BOS and for what fills up a
-        vocabulary smaller than ``candidates``; and the new states.
+        The candidates, [R, candidates], -inf for PAD and BOS and for what fills up a vocabulary smaller than that, with
+        the mean of the models' attention; and the new states.
     """
     steps = [model.step(tokens, state, memory) for model, state, memory in zip(models, states, memories, strict=True)]
-    first, *others = [ops.log_softmax(logits) for logits, _ in steps]
-    total = sum(others, first)  # [B, V], in the order of the mean
+    first, *others = [ops.log_softmax(logits) for logits, _, _ in steps]
+    total = sum(others, first)  # [R, V], in the order of the mean
+    if bias is not None:
+        total = total + len(models) * bias
     size = models[0].sizes[1]
     impossible = np.isin(np.arange(size), (PAD, BOS))
     total = ops.where(impossible, -float("inf"), total)
@@ -242,7 +250,8 @@ def expand(
     total = ops.pad(total, ((0, 0), (0, missing)), constant_values=-float("inf"))
     best, ids = ops.top_k(total, candidates)
     ids = ops.where(ids < size, ops.cast(ids, "int32"), PAD)
-    return best / len(models), ids, tuple(state for _, state in steps)
+    attention = sum(ops.cast(weights, "float32") for _, _, weights in steps) / len(models)
+    return Candidates(best / len(models), ids, attention), tuple(state for _, state, _ in steps)
 
 
 def _cut(rows: Any, parts: int) -> list[Any]:

@@ -128,6 +128,18 @@ class Pieces:
         scores = [self._processor.get_score(piece) or None for piece in range(self.size)]
         return Sampler(self.text_of(range(self.size)), scores, alpha)
 
+    def spellings(self) -> list[bytes | None]:
+        """How each piece is spelt, in UTF-8 with "▁" before a word; a byte is itself, a special symbol None."""
+        found: list[bytes | None] = []
+        for piece, text in enumerate(self.text_of(range(self.size))):
+            if self._processor.is_byte(piece):
+                found.append(bytes([int(text[1:-1], 16)]))  # <0xE2>
+            elif self._processor.is_control(piece) or self._processor.is_unknown(piece):
+                found.append(None)
+            else:
+                found.append(text.encode())
+        return found
+
     def text_of(self, ids: Sequence[int]) -> list[str]:
         """The pieces themselves, one an id, special symbols too: ``["<s>", "▁the", "▁cat", "</s>"]``."""
         return [self._processor.id_to_piece(int(i)) for i in ids]

@@ -254,6 +254,19 @@ class Training(Section):
     """validations without a better one before training stops early; 0 = never"""
 
 
+class Sample(Section):
+    """Translations drawn at random."""
+
+    temperature: Positive = 1.0
+    """below 1 the probable becomes more probable"""
+    top_k: CountOrZero = 0
+    """only the best so many pieces can be drawn; 0 = all"""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """only the best pieces that together have this share of the probability can be drawn"""
+    seed: CountOrZero = 1
+    """the same seed draws the same translations of the same text"""
+
+
 class Search(Section):
     """How translations are sought."""
 
@@ -261,12 +274,24 @@ class Search(Section):
     """hypotheses kept alive; 1 = greedy"""
     length_penalty: NotNegative = 1.0
     """alpha of Wu et al. 2016 (arXiv:1609.08144, equation 14); 0 = none"""
+    coverage_penalty: NotNegative = 0.0
+    """beta of the same equation, for source words that were looked at too little; 0 = none. Of beams alone"""
+    diversity: NotNegative = 0.0
+    """what every better sibling costs a hypothesis (gamma of arXiv:1611.08562); 0 = none. Of beams alone"""
+    no_repeat_ngram: CountOrZero = 0
+    """so many pieces in a row never come twice in a translation; 0 = they may"""
+    min_length: CountOrZero = 0
+    """pieces before a translation may end"""
+    loop_guard: bool = True
+    """a translation that runs in circles gives way to the best that does not"""
     max_length_factor: Positive = 2.0
     """a translation has at most this times the source's pieces, plus max_length_extra"""
     max_length_extra: Count = 10
     """see max_length_factor"""
     batch_sentences: Count = 64
     """sentences translated at once"""
+    sample: Sample | None = None
+    """draw translations at random, instead of seeking the best with a beam"""
 
 
 class Evaluation(Section):
@@ -426,9 +451,10 @@ def _document(section: type[BaseModel], values: BaseModel | None, indent: int) -
             lines.append(f"{margin}# {line.strip()}")
         value = getattr(values, name, None)
         of_list = typing.get_origin(field.annotation) is list
-        if inner is not None and of_list:
+        if inner is not None and (of_list or (value is None and field.default is None)):
             lines += [f"{margin}#   {line}" for line in _document(inner, None, indent=0)]
-        if inner is not None and not of_list and (values is None or isinstance(value, Section)):
+        given = isinstance(value, Section) or (values is None and field.default is not None)
+        if inner is not None and not of_list and given:
             lines.append(f"{margin}{name}:")
             lines += _document(inner, value, indent + 1)
         elif values is None and field.is_required():

@@ -101,6 +101,8 @@ class Run:
                 )
         if not (directory / "recipe.yaml").is_file():
             what = "holds no recipe.yaml, so it is no run" if directory.is_dir() else "is no directory"
+            if (directory / "compact.json").is_file():
+                what = "is a compact model, which `nmt translate`, `nmt score-pairs` and `nmt explain` read"
             raise RunError(f"{directory} {what}; expected the directory of a training, for example runs/demo")
         recipe = _read_recipe(directory)
         return cls(directory, recipes.read(directory / "recipe.yaml", settings) if settings else recipe)

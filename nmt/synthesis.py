@@ -131,7 +131,7 @@ def synthesize(
         shutil.rmtree(working, ignore_errors=True)  # it may have been killed while doing so
         return about
     chunks = {first: working / f"{first:012d}.json" for first in range(0, len(lines), CHUNK_LINES)}
-    translator = Translator(*runs)  # before the directory: what cannot translate leaves none
+    translator = Translator.of_runs(*runs)  # before the directory: what cannot translate leaves none
     with locked(working, "synthesizing"):
         if (directory / _PROVENANCE).is_file():  # another process finished it meanwhile
             shutil.rmtree(working)

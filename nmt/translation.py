@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from nmt import search
+from nmt import alignment, search
 from nmt.batches import Ids, pad_source
+from nmt.constraints import Constraints
 from nmt.corpus import without_control
 from nmt.engines import Engine
+from nmt.explanation import Explanation
+from nmt.loops import loops
 from nmt.pieces import Pieces
-from nmt.recipe import Search
-from nmt.symbols import EOS
+from nmt.recipe import Sample, Search
+from nmt.symbols import EOS, PAD, UNK
 
 logger = logging.getLogger("nmt")
 
+# How a sentence is searched again of which every hypothesis runs in circles.
+_AGAIN_BEAM, _AGAIN_NGRAM = 4, 2
+
 # Source pieces a batch may hold per sentence it may hold: a batch of very long lines has fewer of them.
 _PIECES_A_SENTENCE = 100
+
+
+class TranslationError(ValueError):
+    """These lines cannot be translated like this."""
 
 
 class Translation(NamedTuple):
     """What became of one line."""
 
     text: str
-    score: float  # log-probability, divided by the length penalty unless the beam is 1; 0 for a blank line
+    score: float  # log-probability; of a beam over its length penalty, plus its coverage penalty; 0 for a blank line
     finished: bool = True  # whether the model ended it; otherwise it was cut off at its limit of length
+    alignment: tuple[tuple[int, int], ...] | None = None  # (source word, target word), where they were asked for
+    alternatives: tuple[Translation, ...] = ()  # the next best, or further samples, where they were asked for
+    looped: bool = False  # the best one ran in circles: this is the best that does not, or it if there is none
+
+
+class Hypothesis(NamedTuple):
+    """A translation as search found it."""
+
+    ids: list[int]  # with EOS where it ended within its limit
+    score: float
 
 
 def translate(
@@ -36,6 +57,10 @@ def translate(
     lines: Sequence[str],
     settings: Search,
     advance: Callable[[int], object] = lambda lines: None,
+    *,
+    n_best: int = 1,
+    align: bool = False,
+    prefixes: Sequence[str] | None = None,
 ) -> list[Translation]:
     """Translate ``lines``; a line without anything to translate stays empty and never reaches the model.
 
@@ -43,30 +68,223 @@ def translate(
 
     Sentences of similar length are translated together, and come back in the order of ``lines``. ``advance`` is told
     the number of lines done, batch by batch.
+
+    Args:
+        n_best: how many translations of each line, the best and its ``alternatives``; fewer where there are no more.
+        align: whether each says which word comes from which.
+        prefixes: what the translation of each line begins with; "" is nothing.
+
+    Raises:
+        TranslationError: more translations than the beam holds, or not a prefix a line.
+        ConstraintError: a prefix that the pieces cannot spell.
     """
+    if n_best > 1 and settings.sample is None and n_best > settings.beam_size:
+        raise TranslationError(
+            f"the {n_best} best translations need a beam of as many; received a beam of {settings.beam_size}"
+        )
+    if prefixes is not None and len(prefixes) != len(lines):
+        raise TranslationError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
     source_pieces, target_pieces = pieces
     sources = source_pieces.encode_lines(map(without_control, lines))
-    translations = [Translation("", 0.0)] * len(lines)
+    translations = [Translation("", 0.0, alignment=() if align else None)] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
     advance(len(lines) - len(filled))
+    rules = settings.min_length, settings.no_repeat_ngram
     for numbers in _batches(sources, filled, settings.batch_sentences):
-        hypotheses = best([sources[number] for number in numbers], engine, settings)
-        texts = target_pieces.decode_lines([ids for ids, _ in hypotheses])
-        for number, text, (ids, score) in zip(numbers, texts, hypotheses, strict=True):
-            translations[number] = Translation(text, score, EOS in ids)
+        batch = [sources[number] for number in numbers]
+        begun = [without_control(prefixes[number]) if prefixes else "" for number in numbers]
+        constraints = Constraints(target_pieces, begun, *rules) if any(begun) or any(rules) else None
+        if settings.loop_guard and settings.sample is None:
+            found_all = best(batch, engine, settings, constraints, max(n_best, settings.beam_size))
+            looped = _unlooped(batch, found_all, engine, settings, target_pieces, begun)
+            hypotheses = [found[:n_best] for found in found_all]
+        else:
+            hypotheses, looped = best(batch, engine, settings, constraints, n_best), set()
+        texts = iter(target_pieces.decode_lines([one.ids for found in hypotheses for one in found]))
+        links = iter(_alignments(batch, hypotheses, engine, pieces) if align else ())
+        for place, (number, found) in enumerate(zip(numbers, hypotheses, strict=True)):
+            first, *others = [
+                Translation(next(texts), one.score, EOS in one.ids, next(links) if align else None) for one in found
+            ]
+            translations[number] = first._replace(alternatives=tuple(others), looped=place in looped)
         advance(len(numbers))
     return translations
 
 
-def best(sources: Sequence[Ids], engine: Engine, settings: Search) -> list[tuple[list[int], float]]:
-    """The best hypothesis of each source (pieces, none of them empty): its pieces and its score."""
+def _unlooped(
+    sources: Sequence[Ids],
+    hypotheses: list[list[Hypothesis]],
+    engine: Engine,
+    settings: Search,
+    target_pieces: Pieces,
+    prefixes: Sequence[str],
+) -> set[int]:
+    """Put what runs in circles behind what does not; where all do, search again for one that cannot repeat itself.
+
+    Returns:
+        The places of the sources whose best hypothesis ran in circles.
+    """
+    looped, hopeless = set(), []
+    for place, (source, found) in enumerate(zip(sources, hypotheses, strict=True)):
+        if loops(source, found[0].ids):
+            looped.add(place)
+            found.sort(key=lambda one: loops(source, one.ids))  # stable
+            if loops(source, found[0].ids):
+                hopeless.append(place)
+    if hopeless:
+        again = settings.model_copy(update={"beam_size": max(settings.beam_size, _AGAIN_BEAM)})
+        begun = [prefixes[place] for place in hopeless]
+        constraints = Constraints(target_pieces, begun, settings.min_length, _AGAIN_NGRAM)
+        for place, found in zip(
+            hopeless, best([sources[place] for place in hopeless], engine, again, constraints), strict=True
+        ):
+            if found[0].score > -np.inf and not loops(sources[place], found[0].ids):
+                hypotheses[place][:0] = found
+    return looped
+
+
+def best(
+    sources: Sequence[Ids],
+    engine: Engine,
+    settings: Search,
+    constraints: Constraints | None = None,
+    n_best: int = 1,
+) -> list[list[Hypothesis]]:
+    """The best hypotheses of each source (pieces, none of them empty), best first, or samples; at least one each."""
     limits = np.array([length_limit(len(ids), settings) for ids in sources])
-    expand, state = engine.start(pad_source(sources), settings.beam_size)
+    if constraints:
+        limits = np.maximum(limits, constraints.least + settings.max_length_extra)
+    padded = pad_source(sources)
+    if settings.sample is not None:
+        sample = settings.sample
+        drawn = [_sampled(number, sources, padded, engine, sample, limits, constraints) for number in range(n_best)]
+        return [list(samples) for samples in zip(*drawn, strict=True)]
+    start = engine.start(padded, settings.beam_size, 2 * settings.beam_size)
     if settings.beam_size == 1:
-        found = search.greedy(expand, state, limits)
+        found = search.greedy(*start, limits, constraints)
     else:
-        found = search.beam(expand, state, settings.beam_size, limits, settings.length_penalty)
-    return [(ids.tolist(), float(score)) for ids, score in zip(found.ids[:, 0], found.scores[:, 0], strict=True)]
+        found = search.beam(
+            *start,
+            settings.beam_size,
+            limits,
+            settings.length_penalty,
+            beta=settings.coverage_penalty,
+            diversity=settings.diversity,
+            source_lengths=np.count_nonzero(padded != PAD, axis=1),
+            constrain=constraints,
+        )
+    return _listed(found, n_best)
+
+
+def _sampled(
+    number: int,
+    sources: Sequence[Ids],
+    padded: np.ndarray,
+    engine: Engine,
+    sample: Sample,
+    limits: np.ndarray,
+    constraints: Constraints | None,
+) -> list[Hypothesis]:
+    """Sample ``number`` of each source: the numbers are drawn by the seed and by the source, whatever else is there."""
+    seeds = [[sample.seed, number, *ids] for ids in sources]
+    draws = np.stack([np.random.default_rng(seed).random(limits.max()) for seed in seeds])
+    start = engine.start(padded, 1, min(sample.top_k or engine.size, engine.size))
+    found = search.sample(*start, limits, draws, sample.temperature, sample.top_p, constraints)
+    return [hypotheses[0] for hypotheses in _listed(found, 1)]
+
+
+def _listed(found: search.Hypotheses, n_best: int) -> list[list[Hypothesis]]:
+    """The ``n_best`` of each sentence that are there; the first, whatever it is."""
+    listed = []
+    for ids, scores in zip(found.ids[:, :n_best].tolist(), found.scores[:, :n_best].tolist(), strict=True):
+        hypotheses = [
+            Hypothesis([piece for piece in row if piece != PAD], score) for row, score in zip(ids, scores, strict=True)
+        ]
+        listed.append([one for number, one in enumerate(hypotheses) if not number or one.score > -np.inf])
+    return listed
+
+
+def score(engine: Engine, sources: Sequence[Ids], targets: Sequence[Ids]) -> tuple[np.ndarray, np.ndarray]:
+    """What the model thinks of given translations, both of them pieces without their ends.
+
+    Returns:
+        The log-probability of each target piece, its end included, [B, T] with 0 behind it; and the attention paid for
+        it [B, T, S].
+    """
+    return search.score(*engine.start(pad_source(sources), 1, 1), pad_source(targets), engine.size)
+
+
+def explain(engine: Engine, pieces: tuple[Pieces, Pieces], line: str, translated: str) -> Explanation:
+    """Which word of ``line`` each word of its translation comes from, and how sure the model is of it.
+
+    Raises:
+        TranslationError: one of them is blank.
+    """
+    ids = [side.encode(without_control(text)) for side, text in zip(pieces, (line, translated), strict=True)]
+    if not all(ids):
+        raise TranslationError(f"there is nothing to explain: {line!r} → {translated!r}; both need a word")
+    source, target = pieces[0].text_of(ids[0]), _said(pieces[1], ids[1])
+    log_probabilities, attention = score(engine, [ids[0]], [ids[1]])
+    return Explanation(
+        alignment.words(source),
+        alignment.words(target),
+        alignment.soft(source, target, attention[0]),
+        np.exp(alignment.mean_of_words(target, log_probabilities[0])),
+    )
+
+
+def score_pairs(
+    engine: Engine,
+    pieces: tuple[Pieces, Pieces],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    settings: Search,
+    advance: Callable[[int], object] = lambda lines: None,
+) -> list[tuple[float, float]]:
+    """The log-probability of each target given its source, and the mean of its pieces; nan where a side is blank.
+
+    Raises:
+        TranslationError: not as many targets as sources.
+    """
+    if len(sources) != len(targets):
+        raise TranslationError(f"expected a translation of each of {len(sources)} lines, received {len(targets)}")
+    ids = [
+        side.encode_lines(map(without_control, lines)) for side, lines in zip(pieces, (sources, targets), strict=True)
+    ]
+    found = [(math.nan, math.nan)] * len(sources)
+    filled = [number for number, both in enumerate(zip(*ids, strict=True)) if all(both)]
+    advance(len(sources) - len(filled))
+    for numbers in _batches([max(pair, key=len) for pair in zip(*ids, strict=True)], filled, settings.batch_sentences):
+        log_probabilities, _ = score(engine, *([side[number] for number in numbers] for side in ids))
+        for number, total in zip(numbers, log_probabilities.sum(axis=1).tolist(), strict=True):
+            found[number] = total, total / (len(ids[1][number]) + 1)  # the end is scored too
+        advance(len(numbers))
+    return found
+
+
+def _alignments(
+    sources: Sequence[Ids], hypotheses: Sequence[Sequence[Hypothesis]], engine: Engine, pieces: tuple[Pieces, Pieces]
+) -> list[tuple[tuple[int, int], ...]]:
+    """The links of every hypothesis, one after the other."""
+    pairs = [
+        (source, [piece for piece in one.ids if piece != EOS])
+        for source, found in zip(sources, hypotheses, strict=True)
+        for one in found
+    ]
+    source_pieces, target_pieces = pieces
+    links: list[tuple[tuple[int, int], ...]] = [()] * len(pairs)
+    for numbers in _batches([max(pair, key=len) for pair in pairs], list(range(len(pairs))), len(sources)):
+        _, attention = score(engine, *zip(*(pairs[number] for number in numbers), strict=True))
+        for number, weights in zip(numbers, attention, strict=True):
+            source, target = pairs[number]
+            table = alignment.soft(source_pieces.text_of(source), _said(target_pieces, target), weights)
+            links[number] = tuple(alignment.hard(table))
+    return links
+
+
+def _said(pieces: Pieces, ids: Ids) -> list[str]:
+    """The pieces of a translation as they are said: what is unknown is a word of its own, "⁇"."""
+    return ["▁⁇▁" if piece == UNK else text for piece, text in zip(ids, pieces.text_of(ids), strict=True)]
 
 
 def length_limit(source_pieces: int, settings: Search) -> int:

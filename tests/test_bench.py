@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import toy
 import yaml
 
 from nmt import recipe
@@ -73,6 +74,24 @@ def test_the_contestants_take_turns_and_one_that_fails_stops_no_other(tmp_path):
     for name in contestants.split(","):
         assert re.search(r"\| [\d,]+ \([\d,]+ to [\d,]+\) \|", rows[name]), rows[name]
     assert "failed: " in rows["joeynmt"]
+
+
+@pytest.mark.slow
+def test_every_engine_translates_side_by_side(tmp_path):
+    text = toy.write_text(tmp_path)
+    run = toy.write_run(tmp_path / "run", text, data__test=6)
+    page = tmp_path / "page.md"
+    command = [sys.executable, "tests/bench/translate.py", run.directory, "--threads", "1", "--write", page]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True)
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.read_text().splitlines() if row[:1] == "|"]
+    assert [row[0] for row in rows[2:]] == [
+        "TensorFlow graph (the run)", "SavedModel", "compact, float32", "compact, int8",
+    ]  # fmt: skip
+    assert {len(row) for row in rows} == {6 + 2 * 4}
+    for row in rows[2:]:
+        assert float(row[2]) > 0
+        assert row[0] == "SavedModel" or float(row[4]) > 0
+    assert len({row[5] for row in rows[2:5]}) == 1  # the same BLEU
 
 
 def test_every_rung_of_the_ladder_is_a_recipe_of_its_own(monkeypatch):

@@ -191,7 +191,7 @@ def test_teacher_forcing_equals_steps(random, flow, num_layers, heads, dtype, to
 
     state = layer.initial_state(memory)
     for position in range(T):
-        readout, state = layer.step(embedded[:, position], state, memory)
+        readout, state, _ = layer.step(embedded[:, position], state, memory)
         np.testing.assert_allclose(readout, forced[:, position], rtol=0, atol=tolerance)
 
 

@@ -60,10 +60,12 @@ def test_a_step_gives_the_mean_of_the_models_log_probabilities(runs, models):
     assert (np.exp(mean).sum(axis=-1) < 0.999).all()  # the docstring says that nothing is normalised again
 
     beam_size = size // 2
-    expand, state = KerasEngine(*models).start(source, beam_size)
+    expand, state, memory = KerasEngine(*models).start(source, beam_size, size)
+    parents = np.arange(3 * beam_size, dtype="int32")
     rows = np.arange(3) * beam_size  # the first of each sentence
     for place in range(target_in.shape[1]):
-        log_probabilities, ids, state = expand(np.repeat(target_in[:, place], beam_size), state)
+        tokens = np.repeat(target_in[:, place], beam_size)
+        (log_probabilities, ids, _), state = expand(tokens, parents, None, state, memory)
         for row, expected in zip(rows, mean[:, place], strict=True):
             possible = [piece for piece in np.argsort(-expected) if piece not in (PAD, BOS)]
             assert ids[row][: size - 2].tolist() == possible[: len(ids[row])]
@@ -79,7 +81,7 @@ def test_a_beam_that_holds_everything_finds_what_enumeration_finds(models, alpha
     pieces = [piece for piece in range(size) if piece not in (PAD, BOS, EOS)]
     settings = Search(beam_size=len(pieces) ** 2, length_penalty=alpha, max_length_factor=0.01, max_length_extra=3)
     bodies = [body for length in (0, 1, 2) for body in itertools.product(pieces, repeat=length)]
-    for source, (found, found_score) in zip(sources, best(sources, KerasEngine(*models), settings), strict=True):
+    for source, [(found, found_score)] in zip(sources, best(sources, KerasEngine(*models), settings), strict=True):
         scored = []
         for length, group in itertools.groupby(bodies, key=len):
             targets = np.array([[BOS, *body] for body in group], "int32")

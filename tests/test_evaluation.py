@@ -11,12 +11,12 @@ from nmt.batches import BatchPlan, fitted_lengths, pad_source
 from nmt.corpus import Corpus
 from nmt.engines.keras_engine import KerasEngine
 from nmt.evaluation import Validation
-from nmt.recipe import Evaluation, Search
+from nmt.recipe import Evaluation, Sample, Search
 from nmt.symbols import BOS, EOS
 from nmt.translation import translate
 
 SETTINGS = Evaluation(samples=3, bootstrap=100)
-SEARCH = Search(beam_size=3)
+SEARCH = Search(loop_guard=False, beam_size=3)
 TEXT = Corpus(*toy.lines(8, seed=4))
 
 
@@ -62,7 +62,7 @@ def test_the_perplexity_of_a_hopeless_model_is_still_a_number():
 def test_bleu_is_that_of_greedy_translations_with_its_signature(engine, pieces, tokenized, lowercase):
     settings = SETTINGS.model_copy(update={"lowercase": lowercase})
     found = evaluation.validate(engine, pieces, TEXT, plan(pieces), SEARCH, settings, tokenized)
-    greedy = [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1))]
+    greedy = [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1, loop_guard=False))]
     tokenizer = "none" if tokenized else "13a"
     expected = score.bleu(greedy, TEXT.target, tokenize=tokenizer, lowercase=lowercase, bootstrap=0)
     assert found.bleu == expected
@@ -78,21 +78,38 @@ def test_greedy_translations_keep_to_the_recipes_limits_of_length(engine, pieces
         engine, pieces, TEXT, plan(pieces), search, SETTINGS.model_copy(update={"samples": len(TEXT)}), tokenized=False
     )
     said = [sample.translation for sample in found.samples]
-    assert said == [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1, **limits))]
-    assert said != [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1))]
+    assert said == [
+        answer.text
+        for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1, loop_guard=False, **limits))
+    ]
+    assert said != [
+        answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1, loop_guard=False))
+    ]
+
+
+def test_nothing_helps_a_model_that_is_validated(engine, pieces):
+    """Greedy translations, whatever search is told to do afterwards."""
+    helped = SEARCH.model_copy(
+        update={"sample": Sample(), "min_length": 9, "no_repeat_ngram": 1, "loop_guard": True, "coverage_penalty": 1.0}
+    )
+    found = [
+        evaluation.validate(engine, pieces, TEXT, plan(pieces), search, SETTINGS, tokenized=False)
+        for search in (SEARCH, helped)
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(("samples", "shown"), [(3, [0, 2, 4]), (1, [0]), (0, []), (99, list(range(8)))])
 def test_samples_are_spread_over_the_text(engine, pieces, samples, shown):
     settings = SETTINGS.model_copy(update={"samples": samples})
     found = evaluation.validate(engine, pieces, TEXT, plan(pieces), SEARCH, settings, tokenized=False).samples
-    greedy = [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1))]
+    greedy = [answer.text for answer in translate(engine, pieces, TEXT.source, Search(beam_size=1, loop_guard=False))]
     assert found == [(TEXT.source[i], TEXT.target[i], greedy[i]) for i in shown]
 
 
 @pytest.mark.parametrize("tokenized", [False, True])
 def test_the_test_text_is_scored_by_the_recipes_search(engine, pieces, tokenized):
-    settings = Search(beam_size=3, length_penalty=0.6)
+    settings = Search(loop_guard=False, beam_size=3, length_penalty=0.6)
     found = evaluation.test(engine, pieces, TEXT, settings, SETTINGS, tokenized)
     said = [answer.text for answer in translate(engine, pieces, TEXT.source, settings)]
     assert found.translations == said

@@ -27,25 +27,30 @@ ROOMS = {
     "encoder": "lstm",
     "decoder": "attention lstm",
     "loss": "symbols",
-    "model": "symbols recipe attention encoder decoder loss",
     "search": "symbols",
+    "model": "symbols recipe attention encoder decoder loss search",
+    "compact": "recipe pieces",
     "machines": "recipe",
     "devices": "recipe machines",
     "optimizer": "devices",
     "run": "recipe pieces",
-    "engines": "search devices model",
-    "translation": "symbols recipe corpus pieces batches search engines",
+    "engines": "symbols search devices model",
+    "alignment": "",
+    "constraints": "symbols pieces",
+    "explanation": "",
+    "loops": "",
+    "translation": "symbols recipe corpus pieces batches search engines alignment constraints explanation loops",
     "evaluation": "recipe corpus score pieces batches engines translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
-    "export": "symbols recipe corpus pieces search model",
+    "export": "symbols recipe corpus pieces compact search model run",
     "fine_tuning": "symbols recipe corpus score pieces run",
     "experiment": "recipe corpus catalogue index score pieces batches model machines devices run engines evaluation "
     "fine_tuning forecast training",
     "draft": "recipe corpus pieces experiment",
-    "translator": "recipe pieces search engines translation run experiment",
+    "translator": "recipe pieces compact search engines explanation translation run experiment",
     "synthesis": "symbols recipe corpus run experiment translator",
-    "cli": "recipe corpus score export run evaluation experiment draft translator synthesis",
+    "cli": "recipe corpus score export run alignment translation evaluation experiment draft translator synthesis",
 }
 
 # Keras is what these rooms are about; everywhere else a framework is imported where it is needed, inside a function, so
@@ -62,13 +67,17 @@ KERAS = {
     "engines.keras_engine",
     "export.savedmodel",
 }
+# Other packages that are heavy, or extras, and the modules that are about them.
+ABOUT = {"keras": KERAS, "onnx": {"export.graph"}, "onnxruntime": {"engines.compact_engine"}}
 INSIDE_FUNCTIONS = {
+    "onnx": set(),
+    "onnxruntime": set(),
     "tensorflow": {"devices", "export.savedmodel"},
     "tensorflow_text": {"export.savedmodel"},
     "jax": {"devices", "machines"},
     "keras": {"devices", "machines"},
     "tensorboard": {"training"},
-    "matplotlib": {"curve"},
+    "matplotlib": {"curve", "explanation"},
     "sacrebleu": {"score"},
 }
 # What a command needs before it knows that its arguments are right; none of them may bring a framework along.
@@ -82,7 +91,12 @@ LIGHT = {
     "pieces",
     "batches",
     "search",
+    "compact",
     "run",
+    "alignment",
+    "constraints",
+    "explanation",
+    "loops",
     "translation",
     "evaluation",
     "fine_tuning",
@@ -166,7 +180,7 @@ def test_frameworks_come_in_where_they_are_needed():
             package = name.partition(".")[0]
             if package not in INSIDE_FUNCTIONS:
                 continue
-            if package == "keras" and module in KERAS:
+            if module in ABOUT.get(package, set()):
                 continue
             assert not at_once, f"{module} imports {name} at once: do it inside the function that needs it"
             assert module in INSIDE_FUNCTIONS[package], f"{module} imports {name}"
@@ -180,7 +194,8 @@ def test_a_light_room_brings_no_framework_along(module):
         reached.add(found)
         needed = [known_module(name) for name, at_once in MODULES[found] if at_once]
         to_do += [name for name in needed if name is not None and name not in reached]
-    assert not reached & KERAS, f"{module} reaches {reached & KERAS}"
+    heavy = set().union(*ABOUT.values())
+    assert not reached & heavy, f"{module} reaches {reached & heavy}"
 
 
 def test_no_room_is_called_after_nothing():

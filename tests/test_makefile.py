@@ -103,11 +103,11 @@ def test_help_is_the_default_and_lists_each_target_with_its_meaning(clone, lines
 
 
 def test_python_is_installed_into_once_and_again_when_the_packages_change(clone):
-    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow]"]
+    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow,onnx]"]
     assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == []
     clone.write("pyproject.toml", "[project]\n")
     os.utime(clone.directory / "pyproject.toml", (2e9, 2e9))
-    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow]"]
+    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow,onnx]"]
 
 
 def test_an_old_python_is_refused_with_its_version_and_the_way_out(clone):
@@ -134,6 +134,12 @@ def test_the_demo_trains_scores_and_exports_once_and_translates_every_time(clone
     assert clone.calls("demo", "UPDATES=7")[0] == (
         "nmt train recipes/demo.yaml --run runs/demo-7 --set training.updates=7"
     )
+
+
+def test_the_two_forms_of_an_export_lie_side_by_side(clone):
+    assert clone.calls("export", "RECIPE=recipes/demo.yaml")[-1] == "nmt export runs/demo --to savedmodel exports/demo"
+    compact = clone.calls("export", "RECIPE=recipes/demo.yaml", "TO=compact")
+    assert compact == ["nmt export runs/demo --to compact exports/demo-compact"]
 
 
 def test_a_failed_evaluation_leaves_no_scores(clone):

@@ -135,15 +135,16 @@ def test_teacher_forcing_equals_steps(model):
     memory = model.encode(SOURCE)
     state = model.initial_state(memory)
     for position in range(TARGET_IN.shape[1]):
-        logits, state = model.step(TARGET_IN[:, position], state, memory)
+        logits, state, _ = model.step(TARGET_IN[:, position], state, memory)
         np.testing.assert_allclose(logits, forced[:, position], atol=1e-5)
 
 
 def test_expansion_gives_the_best_pieces_first_and_never_padding_or_begin(model):
     memory = model.encode(SOURCE)
     state = model.initial_state(memory)
-    logits, stepped = model.step(TARGET_IN[:, 0], state, memory)
-    scores, ids, (expanded,) = expand([model], TARGET_IN[:, 0], [state], [memory], candidates=V + 2)
+    logits, stepped, attention = model.step(TARGET_IN[:, 0], state, memory)
+    (scores, ids, attended), (expanded,) = expand([model], TARGET_IN[:, 0], [state], [memory], candidates=V + 2)
+    np.testing.assert_allclose(attended, attention, rtol=1e-6)
 
     logits = np.array(logits, "float64")
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
@@ -407,7 +408,7 @@ def test_half_precision_computes_nearly_the_same_and_gives_float32_logits(set_dt
     assert not np.array_equal(logits, exact)  # else the policy was not heard
 
     memory = model.encode(SOURCE)
-    stepped, _ = model.step(TARGET_IN[:, 0], model.initial_state(memory), memory)
+    stepped, _, _ = model.step(TARGET_IN[:, 0], model.initial_state(memory), memory)
     assert stepped.dtype == "float32"
     np.testing.assert_allclose(stepped, exact[:, 0], atol=tolerance)
     gradients = derived(lambda: loss_of(model), model.trainable_variables)

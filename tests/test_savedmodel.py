@@ -29,7 +29,9 @@ FLOWS = {
     ),
 }
 # An odd number of pieces makes half a piece of the limit, which must be rounded down.
-BEAM = recipe.Search(beam_size=4, length_penalty=0.8, max_length_factor=1.5, max_length_extra=3)
+BEAM = recipe.Search(
+    loop_guard=False, beam_size=4, length_penalty=0.8, max_length_factor=1.5, max_length_extra=3, coverage_penalty=0.2
+)
 GREEDY = BEAM.model_copy(update={"beam_size": 1})
 CASES = [
     pytest.param(("recurrent", BEAM), id="recurrent"),
@@ -165,8 +167,8 @@ def test_text_in_a_fresh_process_translates_as_the_toolkit(case, both_pieces):
 def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, both_pieces):
     model, search, directory = case
     sources = [ids for ids in both_pieces[0].encode_lines(generated_lines(30, seed=3)) if ids]
-    best = translation.best(sources, KerasEngine(model), search)
-    expected = [[piece for piece in ids if piece != PAD] for ids, _ in best]
+    best = [found[0] for found in translation.best(sources, KerasEngine(model), search)]
+    expected = [[piece for piece in one.ids if piece != PAD] for one in best]
     assert {ids[-1] == EOS for ids in expected} == {True, False}  # some end by themselves, some at their limit
 
     batches = [pad_source(batch).tolist() for size in (7, 1) for batch in batched(sources, size)]
@@ -178,7 +180,7 @@ def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, both_pieces):
     translations = together(answers, "ids")
     assert [ids[: unpadded_length(ids)] for ids in translations] == 2 * expected
     assert not any({PAD, BOS} & set(ids[: unpadded_length(ids)]) for ids in translations)
-    np.testing.assert_allclose(together(answers, "score"), 2 * [score for _, score in best], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(together(answers, "score"), 2 * [one.score for one in best], rtol=0, atol=1e-4)
 
     assert beside_blank["score"][0] < 0
     assert beside_blank["score"][1:] == [0, 0]
@@ -245,6 +247,15 @@ def test_a_directory_with_content_is_left_alone(model, both_pieces, tmp_path):
         export(model, *both_pieces, BEAM, tmp_path / "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_what_no_graph_has_is_refused(model, both_pieces, tmp_path):
+    search = BEAM.model_copy(update={"min_length": 3, "sample": recipe.Sample()})
+    with pytest.raises(
+        ExportError, match=r"has no search.min_length, search.sample; export with --set search.min_length=0 "
+    ):
+        export(model, *both_pieces, search, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_failure_half_way_leaves_nothing(model, both_pieces, tmp_path, monkeypatch):

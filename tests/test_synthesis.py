@@ -26,8 +26,9 @@ LINES = [f"line number {number}" for number in range(11)]
 class Shouting:
     """A translator that shouts; it has nothing to say to "mute", and never comes to an end of "long"."""
 
-    def __init__(self, *runs):
-        pass
+    @classmethod
+    def of_runs(cls, *runs):
+        return cls()
 
     def translate_scored(self, lines, advance):
         advance(len(lines))
@@ -339,10 +340,11 @@ def test_what_does_not_fit_is_refused_and_leaves_no_directory(folder, run, shout
     with pytest.raises(RecipeError, match="no such recipe"):
         synthesize([run], out, "target", text, folder / "none.yaml")
 
-    def fails(*runs):
-        raise RunError("cannot translate together")
+    class Failing:
+        def of_runs(*runs):
+            raise RunError("cannot translate together")
 
-    monkeypatch.setattr(synthesis, "Translator", fails)
+    monkeypatch.setattr(synthesis, "Translator", Failing)
     with pytest.raises(RunError, match="cannot translate together"):
         synthesize([run], out, "target", text)
     assert not out.exists()

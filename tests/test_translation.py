@@ -1,20 +1,26 @@
 """Lines in, the same number of lines out; and no line hears of the others in its batch."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import toy
 
-from nmt import corpus, search
+from nmt import alignment, corpus, search
 from nmt.batches import pad_source
+from nmt.constraints import Constraints
 from nmt.corpus import Corpus
 from nmt.engines.keras_engine import KerasEngine
-from nmt.recipe import Search
-from nmt.symbols import BOS, EOS, PAD
-from nmt.translation import best, length_limit, translate
+from nmt.loops import loops
+from nmt.recipe import Sample, Search
+from nmt.symbols import BOS, EOS, PAD, UNK
+from nmt.translation import best, length_limit, score, translate
 
 LINES, _ = toy.lines(9, seed=2)
-GREEDY, BEAM = Search(beam_size=1), Search(beam_size=3, length_penalty=0.6)
+# A model of random weights runs in circles, which the guard would see.
+GREEDY = Search(beam_size=1, loop_guard=False)
+BEAM = Search(beam_size=3, length_penalty=0.6, loop_guard=False)
 BLANKS = ["", "   ", "\t", "\u00a0\u200b"]
 
 
@@ -24,18 +30,19 @@ class Echo:
     def __init__(self):
         self.shapes = []
 
-    def start(self, source, beam_size):
+    def start(self, source, beam_size, candidates):
         self.shapes.append(source.shape)
-        source = np.repeat(source, beam_size, axis=0)
 
-        def expand(tokens, state):
-            rows, (place,) = len(tokens), set(state.tolist())
+        def expand(tokens, parents, bias, state, source):
+            rows, (place,) = len(tokens), set(state[parents].tolist())
+            source = np.repeat(source, beam_size, axis=0)
             said = source[:, place] if place < source.shape[1] else np.full(rows, EOS)
             others = [np.full(rows, 30 + number) for number in range(2 * beam_size - 1)]
             scores = np.tile(-0.1 - 9.0 * np.arange(2 * beam_size), (rows, 1))
-            return scores, np.stack([said, *others], axis=1), state + 1
+            attention = np.ones((rows, 1), "float32")
+            return search.Candidates(scores, np.stack([said, *others], axis=1), attention), state[parents] + 1
 
-        return expand, np.zeros(len(source), int)
+        return expand, np.zeros(len(source) * beam_size, int), source
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +113,7 @@ def test_a_translation_may_be_so_many_times_as_long_as_its_source_and_some_more(
     limit = length_limit(len(ids), short)
     assert limit < len(ids)
     for settings in (short, short.model_copy(update={"beam_size": 2})):
-        ((said, _),) = best([ids], Echo(), settings)
+        [[(said, _)]] = best([ids], Echo(), settings)
         assert said == ids[:limit]
         assert [answer.finished for answer in translate(Echo(), pieces, [line, ""], settings)] == [False, True]
     assert translate(Echo(), pieces, [line], GREEDY)[0].finished
@@ -131,9 +138,127 @@ def test_padding_changes_nothing(engine, pieces):
     sources = pieces[0].encode_lines(LINES[:3])
     limits = np.array([9, 9, 9])
     plain, wide = pad_source(sources), pad_source(sources, length=29)
-    found = [search.greedy(*engine.start(source, 1), limits) for source in (plain, wide)]
+    found = [search.greedy(*engine.start(source, 1, 2), limits) for source in (plain, wide)]
     np.testing.assert_array_equal(found[0].ids, found[1].ids)
     np.testing.assert_allclose(found[0].scores, found[1].scores, rtol=1e-4)
+
+
+# --- more than one, and of a certain form ---
+
+LONG = BEAM.model_copy(update={"beam_size": 4, "max_length_factor": 1.0, "max_length_extra": 9, "batch_sentences": 4})
+
+
+def test_the_next_best_come_behind_the_best(engine, pieces):
+    found = translate(engine, pieces, [*LINES, " "], LONG, n_best=3)
+    assert [one._replace(alternatives=()) for one in found] == translate(engine, pieces, [*LINES, " "], LONG)
+    assert found[-1].alternatives == ()  # of a blank line there is one
+    for one in found[:-1]:
+        ranked = [one, *one.alternatives]
+        assert 1 <= len(ranked) <= 3
+        assert [other.score for other in ranked] == sorted((other.score for other in ranked), reverse=True)
+        assert not any(other.alternatives for other in one.alternatives)
+    assert max(len(one.alternatives) for one in found) == 2
+
+
+def test_words_are_linked_by_the_attention_that_teacher_forcing_gives(engine, pieces):
+    """The links of a translation, against the attention of the model that is given it as target."""
+    sources = pieces[0].encode_lines(LINES)
+    linked = translate(engine, pieces, LINES, LONG, align=True)
+    for one, line, source, (found,) in zip(linked, LINES, sources, best(sources, engine, LONG), strict=True):
+        target = [piece for piece in found.ids if piece != EOS]
+        said = ["▁⁇▁" if piece == UNK else text for piece, text in zip(target, pieces[1].text_of(target), strict=True)]
+        words = alignment.words(said)
+        _, attention = score(engine, [source], [target])
+        model = engine.models[0]
+        memory = model.encode(pad_source([source]))
+        state, tokens = model.initial_state(memory), np.array([BOS])
+        for place, piece in enumerate(target):
+            _, state, paid = model.step(tokens, state, memory)
+            np.testing.assert_allclose(attention[0, place], np.asarray(paid)[0], atol=1e-5)
+            tokens = np.array([piece])
+        table = alignment.soft(pieces[0].text_of(source), said, attention[0])
+        assert one.alignment == tuple(alignment.hard(table))
+        assert [link[1] for link in one.alignment] == list(range(len(words)))
+        assert {link[0] for link in one.alignment} <= set(range(len(line.split())))
+
+
+def test_given_translations_are_scored_as_the_model_scores_them(engine, pieces):
+    sources = [pieces[0].encode(line) for line in ("one two", "seven seven nine", "ten")]
+    targets = [pieces[1].encode(line) for line in ("zwei eins", "neun", "")]
+    log_probabilities, attention = score(engine, sources, targets)
+    inputs = {
+        "source": pad_source(sources),
+        "target_in": np.array([[BOS, *ids] for ids in pad_source(targets)[:, :-1].tolist()]),
+    }
+    logits = np.asarray(engine.models[0](inputs), "float64")
+    expected = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    for row, ids in enumerate(targets):
+        wanted = [*ids, EOS]
+        np.testing.assert_allclose(
+            log_probabilities[row, : len(wanted)], expected[row, np.arange(len(wanted)), wanted], atol=1e-4
+        )
+        assert not log_probabilities[row, len(wanted) :].any()
+        np.testing.assert_allclose(attention[row, : len(wanted)].sum(axis=-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_a_translation_begins_as_it_is_told(engine, pieces, beam_size):
+    prefixes = ["", "zwei dr", "eins ", "acht", "drei zehn "]
+    lines = LINES[: len(prefixes)]
+    settings = LONG.model_copy(update={"beam_size": beam_size})
+    found = translate(engine, pieces, lines, settings, prefixes=prefixes)
+    for one, prefix in zip(found, prefixes, strict=True):
+        assert f"{one.text} ".startswith(prefix)
+        assert prefix.endswith(" ") <= (len(one.text) >= len(prefix) or not one.finished or one.text == prefix.strip())
+    assert found[0].text == translate(engine, pieces, lines[:1], settings)[0].text
+
+
+def test_samples_depend_on_the_seed_and_on_nothing_else(engine, pieces):
+    def samples(seed, lines=LINES, batch=4):
+        drawn = LONG.model_copy(update={"sample": Sample(temperature=1.5, seed=seed), "batch_sentences": batch})
+        found = translate(engine, pieces, lines, drawn, n_best=3)
+        return [[one.text, *(other.text for other in one.alternatives)] for one in found]
+
+    first = samples(1)
+    assert samples(1, LINES[::-1], batch=3)[::-1] == first
+    assert samples(2) != first
+    assert all(len(set(texts)) > 1 for texts in first if len(texts[0]) > 12)
+    best_piece = LONG.model_copy(update={"sample": Sample(top_k=1)})
+    assert [one.text for one in translate(engine, pieces, LINES, best_piece)] == [
+        one.text for one in translate(engine, pieces, LINES, LONG.model_copy(update={"beam_size": 1}))
+    ]
+
+
+def test_lengths_and_repetitions_are_as_the_settings_say(engine, pieces):
+    sources = pieces[0].encode_lines(LINES)
+    plain = [found[0].ids for found in translation_of(engine, sources, pieces, LONG)]
+    longer = LONG.model_copy(update={"min_length": 6})
+    assert min(map(len, plain)) < 6
+    assert min(len(found[0].ids) for found in translation_of(engine, sources, pieces, longer)) >= 6
+    once = LONG.model_copy(update={"no_repeat_ngram": 2})
+
+    def repeats(rows):
+        pairs = [list(itertools.pairwise([piece for piece in ids if piece not in (EOS, PAD)])) for ids in rows]
+        return sum(len(found) - len(set(found)) for found in pairs)
+
+    assert repeats(plain) > 0
+    assert repeats(found[0].ids for found in translation_of(engine, sources, pieces, once)) == 0
+
+
+def translation_of(engine, sources, pieces, settings):
+    rules = Constraints(pieces[1], [""] * len(sources), settings.min_length, settings.no_repeat_ngram)
+    return best(sources, engine, settings, rules)
+
+
+def test_what_cannot_be_asked_is_told(engine, pieces):
+    with pytest.raises(ValueError, match="the 5 best translations need a beam of as many; received a beam of 4"):
+        translate(engine, pieces, LINES, LONG, n_best=5)
+    with pytest.raises(ValueError, match="expected a prefix for each of 1 lines, received 2"):
+        translate(engine, pieces, ["one"], LONG, prefixes=["a", "b"])
+    with pytest.raises(
+        ValueError, match=r"the prefix 'eins ß€' cannot be spelt with the model's pieces, which lack ß €; "
+    ):
+        translate(engine, pieces, ["one"], LONG, prefixes=["eins ß€"])
 
 
 # --- scores ---
@@ -142,10 +267,12 @@ def test_padding_changes_nothing(engine, pieces):
 def test_greedy_is_a_beam_of_one_without_a_length_penalty(engine, pieces):
     sources = pieces[0].encode_lines(LINES)
     limits = np.array([length_limit(len(ids), GREEDY) for ids in sources])
-    beam = search.beam(*engine.start(pad_source(sources), 1), 1, limits, 0.0)
-    for (ids, score), row, other in zip(best(sources, engine, GREEDY), beam.ids[:, 0], beam.scores[:, 0], strict=True):
-        assert ids == row.tolist()
-        assert score == pytest.approx(other, rel=1e-5)
+    beam = search.beam(*engine.start(pad_source(sources), 1, 2), 1, limits, 0.0)
+    for [(ids, found)], row, other in zip(
+        best(sources, engine, GREEDY), beam.ids[:, 0], beam.scores[:, 0], strict=True
+    ):
+        assert ids == [piece for piece in row.tolist() if piece != PAD]
+        assert found == pytest.approx(other, rel=1e-5)
 
 
 @pytest.mark.parametrize("settings", [GREEDY, BEAM])
@@ -153,14 +280,14 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
     """The sum of log-softmax over the pieces said, the end included, by the penalty ((5 + length) / 6) ** alpha."""
     sources = pieces[0].encode_lines(LINES)
     ended = 0
-    for source, (padded, score) in zip(sources, best(sources, engine, settings), strict=True):
+    for source, [(padded, found)] in zip(sources, best(sources, engine, settings), strict=True):
         ids = [piece for piece in padded if piece != PAD]
         inputs = {"source": pad_source([source]), "target_in": np.array([[BOS, *ids[:-1]]], "int32")}
         logits = np.asarray(engine.models[0](inputs), "float64")[0]
         log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         total = log_probabilities[np.arange(len(ids)), ids].sum()
         penalty = 1.0 if settings is GREEDY else ((5 + len(ids)) / 6) ** 0.6
-        assert score == pytest.approx(total / penalty, rel=1e-4)
+        assert found == pytest.approx(total / penalty, rel=1e-4)
         ended += ids[-1] == EOS
     assert ended  # the end is among what is scored
 
@@ -174,3 +301,62 @@ def test_an_engine_follows_the_weights_of_its_model(engine, pieces):
     for variable, value in zip(engine.models[0].trainable_variables, kept, strict=True):
         variable.assign(value)
     assert translate(engine, pieces, LINES, GREEDY) == before
+
+
+# --- circles ---
+
+
+class Circling:
+    """An engine that says A B A B … whatever the source, unless that is forbidden, and then C and the end."""
+
+    size = 40
+
+    def start(self, source, beam_size, candidates):
+        first, second, other = 10, 11, 12
+
+        def expand(tokens, parents, bias, state, memory):
+            scores = np.full((len(tokens), self.size), -20.0)
+            scores[:, EOS], scores[:, other] = -3.0, -2.0
+            for row, token in enumerate(tokens):
+                scores[row, second if token == first else first] = -0.1
+                if token == other:
+                    scores[row, EOS] = -0.05
+            scores += 0 if bias is None else bias
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :candidates]
+            attention = np.ones((len(tokens), 1), "float32")
+            return search.Candidates(np.take_along_axis(scores, order, axis=1), order, attention), state
+
+        return expand, None, None
+
+
+def test_a_circle_gives_way_to_what_does_not_run_in_one(pieces):
+    guarded = Search(beam_size=1, max_length_factor=1.0, max_length_extra=8)
+    lines = ["one two", "three"]
+    (plain, _), (found, _) = (
+        translate(Circling(), pieces, lines, settings)
+        for settings in (guarded.model_copy(update={"loop_guard": False}), guarded)
+    )
+    first, second = pieces[1].text_of([10, 11])
+    assert plain.text.count((first + second).replace("▁", " ").strip()) >= 3
+    assert not plain.looped
+    assert found.looped
+    assert found.finished
+    assert len(found.text) < len(plain.text)
+
+    # A beam has others at hand, which come first; what circles stays behind them.
+    (one, _) = translate(Circling(), pieces, lines, guarded.model_copy(update={"beam_size": 4}), n_best=4)
+    assert not loops(pieces[0].encode("one two"), pieces[1].encode(one.text))
+
+
+def test_the_guard_changes_nothing_where_nothing_circles(engine, pieces):
+    guarded = LONG.model_copy(update={"loop_guard": True})
+    plain = translate(engine, pieces, LINES, LONG)
+    found = translate(engine, pieces, LINES, guarded)
+    sources = pieces[0].encode_lines(LINES)
+    straight = [
+        place
+        for place, (source, (one, *_)) in enumerate(zip(sources, best(sources, engine, LONG), strict=True))
+        if not loops(source, one.ids)
+    ]
+    assert [found[place].text for place in straight] == [plain[place].text for place in straight]
+    assert [place for place, one in enumerate(found) if not one.looped] == straight

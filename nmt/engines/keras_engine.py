@@ -25,26 +25,41 @@ class KerasEngine:
 
     def __init__(self, *models: TranslationModel) -> None:
         self.models = models
+        self.size = models[0].sizes[1]
         self.tally = devices.compiled(models[:1], models[0].tally)  # for validation, where there is one model
-        self._programs = cache(self._compile)  # one pair of compiled functions a beam size
+        self._programs = cache(self._compile)  # one pair of compiled functions a size of beam and candidates
 
-    def start(self, source: np.ndarray, beam_size: int) -> tuple[search.Expand, search.State]:
-        if keras.backend.backend() == "jax":
-            source = np.pad(source, ((0, 0), (0, -source.shape[1] % _JAX_LENGTH_STEP)))
-        encode, best = self._programs(beam_size)
-        memories, states = encode(source)
+    def start(
+        self, source: np.ndarray, beam_size: int, candidates: int
+    ) -> tuple[search.Expand, search.State, search.Memory]:
+        encode, step = self._programs(beam_size, candidates)
+        if keras.backend.backend() == "tensorflow":
+            memories, states = encode(source)
+            return step, states, memories
+        # A program for every shape: so no row ever leaves, and the memory stays here.
+        length = source.shape[1]
+        memories, states = encode(np.pad(source, ((0, 0), (0, -length % _JAX_LENGTH_STEP))))
 
-        def step(tokens: np.ndarray, states: search.State) -> tuple[np.ndarray, np.ndarray, search.State]:
-            return keras.tree.map_structure(np.asarray, best(tokens, states, memories))
+        def expand(tokens: Any, parents: Any, bias: Any, states: Any, _: None) -> tuple[search.Candidates, Any]:
+            found, states = step(tokens, parents, bias, states, memories)
+            return found._replace(attention=found.attention[:, :length]), states
 
-        return step, keras.tree.map_structure(np.asarray, states)
+        return expand, states, None
 
-    def _compile(self, beam_size: int) -> tuple[Any, Any]:
+    def _compile(self, beam_size: int, candidates: int) -> tuple[Any, Any]:
         def encode(source: Any) -> tuple[Any, Any]:
-            memories = tuple(search.repeat_rows(ops, model.encode(source), beam_size) for model in self.models)
-            return memories, tuple(map(TranslationModel.initial_state, self.models, memories))
+            memories = tuple(model.encode(source) for model in self.models)
+            states = tuple(map(TranslationModel.initial_state, self.models, memories))
+            return memories, search.repeat_rows(ops, states, beam_size)
 
-        def best(tokens: Any, states: Any, memories: Any) -> tuple[Any, Any, Any]:
-            return expand(self.models, tokens, states, memories, 2 * beam_size)
+        def step(tokens: Any, parents: Any, bias: Any, states: Any, memories: Any) -> tuple[search.Candidates, Any]:
+            states = search.gather_rows(ops, states, parents)
+            return expand(self.models, tokens, states, memories, candidates, bias)
 
-        return devices.compiled(self.models, encode), devices.compiled(self.models, best)
+        encode, step = (devices.compiled(self.models, program) for program in (encode, step))
+
+        def host(*arguments: Any) -> tuple[search.Candidates, Any]:
+            found, states = step(*arguments)
+            return search.Candidates(*map(np.asarray, found)), states
+
+        return encode, host

@@ -9,6 +9,7 @@ imported by ``export`` alone. Shape letters: B batch, S source length, T target 
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from nmt import recipe
 from nmt.corpus import CONTROL
 from nmt.model import TranslationModel, expand
 from nmt.pieces import Pieces
-from nmt.search import beam_in_graph, repeat_rows
+from nmt.search import Candidates, beam_in_graph, gather_rows, repeat_rows
 from nmt.symbols import EOS, PAD
 
 _README = """\
@@ -57,6 +58,10 @@ come back likewise (without `{eos}` where a translation was cut at its limit). T
 """
 
 
+# Settings of search that the host's loop alone obeys; the guard against loops is the host's too, and is left out.
+_NOT_IN_GRAPH = ("diversity", "min_length", "no_repeat_ngram", "sample")
+
+
 class ExportError(ValueError):
     """This model cannot be exported like this, or not to this place."""
 
@@ -72,16 +77,17 @@ def export(
         ids/    ids [B, S] int32, EOS at each row's end and PAD behind it
                 →  ids [B, T] int32 in the same form, score [B] float32
 
-    They translate as ``nmt.translation.translate`` does with the same ``search``: scores are log-probabilities divided
-    by the length penalty (by nothing where the beam is 1, which is greedy search), and a sentence without pieces gets
-    an empty translation with score 0.
+    They translate as ``nmt.translation.translate`` does with the same ``search`` but for its guard against loops:
+    scores are log-probabilities, of a beam divided by the length penalty, with the coverage penalty added, and a
+    sentence without pieces gets an empty translation with score 0.
 
     The graphs are traced from a float32 copy of the model without cuDNN: cuDNN's operations, which a model on a GPU
     takes, exist on no CPU. Everything is written beside ``directory`` and renamed into place.
 
     Raises:
-        ExportError: Keras does not run on TensorFlow, tensorflow-text is missing, the pieces are not those of the
-            model, ``directory`` holds something already, or it cannot be written; then nothing of it is kept.
+        ExportError: ``search`` has what no graph has; Keras does not run on TensorFlow, tensorflow-text is missing,
+            the pieces are not those of the model, ``directory`` holds something already, or it cannot be written;
+            then nothing of it is kept.
     """
     if keras.backend.backend() != "tensorflow":
         raise ExportError(
@@ -94,6 +100,15 @@ def export(
     except ImportError as error:
         raise ExportError(f"exporting a SavedModel needs {error.name}; run: pip install 'nmt[tensorflow]'") from error
 
+    plain = recipe.Search()
+    changed = [key for key in _NOT_IN_GRAPH if getattr(search, key) != getattr(plain, key)]
+    if changed:
+        raise ExportError(
+            "the graph of a SavedModel has no "
+            + ", ".join(f"search.{key}" for key in changed)
+            + "; export with "
+            + " ".join(f"--set search.{key}={json.dumps(getattr(plain, key))}" for key in changed)
+        )
     sizes = (source_pieces.size, target_pieces.size)
     if sizes != model.sizes:
         raise ExportError(
@@ -169,14 +184,24 @@ def _translate(model: TranslationModel, settings: recipe.Search, source: Any) ->
     limits = ops.where(pieces > 0, limits, 0)
 
     candidates = 2 * settings.beam_size
-    memory = repeat_rows(ops, model.encode(source), settings.beam_size)
+    # Of beams alone, as in nmt.translation.
+    coverage: dict[str, Any] = {}
+    if settings.coverage_penalty and settings.beam_size > 1:
+        coverage = {"beta": settings.coverage_penalty, "positions": source != PAD}
+
+    def step(tokens: Any, parents: Any, bias: Any, states: Any, memories: Any) -> tuple[Candidates, Any]:
+        return expand([model], tokens, gather_rows(ops, states, parents), memories, candidates, bias)
+
+    memory = model.encode(source)
     found = beam_in_graph(
         ops,
-        lambda tokens, states: expand([model], tokens, states, [memory], candidates),
-        (model.initial_state(memory),),
+        step,
+        (repeat_rows(ops, model.initial_state(memory), settings.beam_size),),
+        (memory,),
         settings.beam_size,
         limits,
         settings.length_penalty if settings.beam_size > 1 else 0.0,  # 0: greedy search
+        **coverage,
     )
     ids = found.ids[:, 0]  # [B, longest limit]
     longest = ops.max(ops.count_nonzero(ids, axis=1), initial=0)  # T

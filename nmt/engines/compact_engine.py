@@ -1,0 +1,83 @@
+"""The engine that runs a compact model (``nmt.export.compact``) with ONNX Runtime; no TensorFlow, no Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from nmt import search
+from nmt.symbols import PAD
+
+
+class EngineError(ValueError):
+    """ONNX Runtime cannot run these graphs."""
+
+
+class CompactEngine:
+    """An ``Engine`` over the graphs ``encoder.onnx`` and ``step.onnx`` of ``directory``.
+
+    Args:
+        directory: where the graphs are.
+        threads: CPU threads; 0 is one a core.
+
+    Raises:
+        EngineError: ONNX Runtime does not know the graphs, or cannot run them on this machine.
+    """
+
+    def __init__(self, directory: Path, threads: int = 0) -> None:
+        self._encoder, self._step = (_session(directory / f"{name}.onnx", threads) for name in ("encoder", "step"))
+        (self.size,) = {one.shape[1] for one in self._step.get_overridable_initializers()}  # of the bias
+        self._memory = [one.name for one in self._encoder.get_outputs() if not one.name.startswith("hidden")]
+        self._state = [
+            one.name.removeprefix("next_") for one in self._step.get_outputs() if one.name.startswith("next")
+        ]
+
+    def start(
+        self, source: np.ndarray, beam_size: int, candidates: int
+    ) -> tuple[search.Expand, search.State, search.Memory]:
+        lengths = np.count_nonzero(source != PAD, axis=1).astype("int32")
+        names = [one.name for one in self._encoder.get_outputs()]
+        read = dict(zip(names, self._encoder.run(names, {"source": source, "lengths": lengths}), strict=True))
+        memory = {name: read[name] for name in self._memory}
+        hiddens = [np.repeat(read[name], beam_size, axis=0) for name in names if name.startswith("hidden")]
+        state = [array for hidden in hiddens for array in (hidden, np.zeros_like(hidden))]
+        count = np.array([min(candidates, self.size)])
+        missing = ((0, 0), (0, candidates - min(candidates, self.size)))
+        outputs = ["log_probabilities", "ids", "attention", *(f"next_{name}" for name in self._state)]
+
+        def expand(
+            tokens: np.ndarray,
+            parents: np.ndarray,
+            bias: np.ndarray | None,
+            state: search.State,
+            memory: search.Memory,
+        ) -> tuple[search.Candidates, search.State]:
+            inputs = {"tokens": tokens, "parents": parents, "candidates": count, **memory}
+            inputs.update(zip(self._state, state, strict=True))
+            if bias is not None:
+                inputs["bias"] = bias
+            best, ids, attention, *state = self._step.run(outputs, inputs)
+            if missing[1][1]:
+                best = np.pad(best, missing, constant_values=-np.inf)
+                ids = np.pad(ids, missing, constant_values=PAD)
+            return search.Candidates(best, ids, attention), state
+
+        return expand, state, memory
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors alone
+    # Without VNNI an x86 processor adds products of 8 bits in 16, which overflow: then it takes another way, as exact.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common class but this
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} says: {error}; a newer one may know more: "
+            "pip install --upgrade onnxruntime"
+        ) from error
