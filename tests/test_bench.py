@@ -89,7 +89,7 @@ def test_every_engine_translates_side_by_side(tmp_path):
     ]  # fmt: skip
     assert {len(row) for row in rows} == {6 + 2 * 4}
     for row in rows[2:]:
-        assert float(row[2]) > 0
+        assert float(row[3]) > 10  # megabytes; the models of this test have less than a tenth of one
         assert row[0] == "SavedModel" or float(row[4]) > 0
     assert len({row[5] for row in rows[2:5]}) == 1  # the same BLEU
 

@@ -91,7 +91,8 @@ def test_two_files_become_a_scored_and_exported_translator(folder: Path, shell: 
 
     lines = ["The dog sleeps.", "", "I know that the train arrives at four o'clock.", "a\u2028b"]
     text = "\n".join(lines) + "\n"
-    translated = shell(NMT, "translate", "run", input=text).stdout.split("\n")[:-1]
+    # The graph of a SavedModel has no guard against loops.
+    translated = shell(NMT, "translate", "run", "--set", "search.loop_guard=false", input=text).stdout.split("\n")[:-1]
     assert len(translated) == len(lines)
     assert translated[1] == ""
 

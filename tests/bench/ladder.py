@@ -141,7 +141,7 @@ def table(ladder: str, content: dict[str, Any], records: list[Record]) -> str:
     rows = [head, ["---"] * len(head)]
     base: list[float] = []
     for rung in content["rungs"]:
-        of_rung = [record for record in records if record["rung"] == rung]
+        of_rung = sorted((record for record in records if record["rung"] == rung), key=lambda record: record["seed"])
         if not of_rung:
             continue
         cells = [rung, ", ".join(str(record["seed"]) for record in of_rung)]
