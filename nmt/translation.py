@@ -134,7 +134,8 @@ def _unlooped(
     if hopeless:
         again = settings.model_copy(update={"beam_size": max(settings.beam_size, _AGAIN_BEAM)})
         begun = [prefixes[place] for place in hopeless]
-        constraints = Constraints(target_pieces, begun, settings.min_length, _AGAIN_NGRAM)
+        ngram = min(settings.no_repeat_ngram or _AGAIN_NGRAM, _AGAIN_NGRAM)
+        constraints = Constraints(target_pieces, begun, settings.min_length, ngram)
         for place, found in zip(
             hopeless, best([sources[place] for place in hopeless], engine, again, constraints), strict=True
         ):

@@ -122,7 +122,7 @@ def shell(command: str) -> str:
     print(command, file=sys.stderr)
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": programs}
-    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)  # noqa: S602
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{done.stderr}\n{command}: exit code {done.returncode}")
     return done.stdout

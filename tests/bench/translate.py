@@ -71,8 +71,9 @@ def translator(engine: str, model: str, beam: int, threads: int) -> Any:
     """A function of lines."""
     if engine == "SavedModel":
         import tensorflow as tf
-        import tensorflow_text  # noqa: F401
+        import tensorflow_text
 
+        assert tensorflow_text.SentencepieceTokenizer  # whose import makes the operations known that the graph holds
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         signature = tf.saved_model.load(f"{model}-{beam}/text").signatures["serving_default"]
