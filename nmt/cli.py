@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -313,7 +314,10 @@ def evaluate(
     "--n-best", type=click.IntRange(min=1), default=1, metavar="N", help="Write the N best of each line, tabs between."
 )
 @click.option("--json", "as_json", is_flag=True, help="Write a JSON object a line, with all that is known.")
+@click.option("--attention", is_flag=True, help="With --json: what attention each word paid to those of the source.")
 @click.option("--prefixes", metavar="FILE", help="Line i of FILE is what translation i begins with.")
+@click.option("--review", metavar="FILE", help="List the lines there that a person should look at, and why.")
+@click.option("--no-split", is_flag=True, help="Translate a line as it is, even if it has several sentences.")
 @click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")
 @click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
 @_with_search
@@ -324,7 +328,10 @@ def translate(
     alignments: bool,
     n_best: int,
     as_json: bool,
+    attention: bool,
     prefixes: str | None,
+    review: str | None,
+    no_split: bool,
     batch: int | None,
     threads: int | None,
     **search: Any,
@@ -339,7 +346,10 @@ def translate(
     Lines of standard input, or of FILE (plain or .gz/.bz2/.xz), end at a newline only; bytes that are no UTF-8 are
     replaced and counted. A blank line stays blank. What comes in by and by goes out by and by.
 
+    The sentences of a line are translated one by one, and one that is longer than the model can take in parts.
+
     Words of --alignments are counted from 0, the source's first. Drawn at random: --set 'search.sample={top_k: 10}'.
+    What to look at, by --review: number of the line, confidence from 0 to 1, why, the line, its translation.
 
     \b
     nmt translate runs/mine < text.en > text.de
@@ -347,12 +357,15 @@ def translate(
     nmt translate runs/mine runs/second text.en
     nmt translate runs/mine text.en --n-best 3 --json
     """
+    if attention and not as_json:
+        raise click.UsageError("--attention is a table, which no line of text holds; give --json too")
     directories, source = _models_and_file(paths)
     settings = _all_settings(**search)
     settings += () if batch is None else (f"search.batch_sentences={batch}",)
     settings += () if threads is None else (f"device.threads={threads}",)
 
     from nmt import translator as translators
+    from nmt.translator import UNSURE
 
     load = translators.load(*directories, settings=settings)
     with contextlib.ExitStack() as stack:
@@ -364,29 +377,40 @@ def translate(
         if prefixes is not None:
             begun = _Lines(stack.enter_context(_reading(prefixes)), prefixes)
         out = stack.enter_context(_writing(output))
+        doubtful = None if review is None else stack.enter_context(_writing(review))
         from tqdm import tqdm
 
         translator = load()
         if stream.isatty():
             logger.info("type a line and Enter; Ctrl-D ends")
-        lines, looped = _Lines(stream, source), 0
+        lines, number, doubts = _Lines(stream, source), 0, Counter[str]()
         shown = stream.isatty() or (output is None and sys.stdout.isatty())
-        with tqdm(unit="line", desc="translating", leave=False, disable=shown or None) as bar:
+        with tqdm(unit="sentence", desc="translating", leave=False, disable=shown or None) as bar:
             for chunk in _chunks(lines, waiting=source == "-"):
                 wanted = None if begun is None else list(itertools.islice(begun, len(chunk)))
                 if wanted is not None and len(wanted) < len(chunk):
                     raise CommandError(f"{prefixes} has fewer lines than {source}; line i is for line i")
-                for found in translator.translate_scored(
-                    chunk, bar.update, n_best=n_best, align=alignments, prefixes=wanted
-                ):
-                    looped += found.looped
-                    line = _json_of(found) if as_json else _columns(found, scores)
-                    out.write(f"{line}\n".encode())
+                translated = translator.translate_scored(
+                    chunk,
+                    bar.update,
+                    n_best=n_best,
+                    align=alignments,
+                    attend=attention,
+                    prefixes=wanted,
+                    split=not no_split,
+                )
+                for line, found in zip(chunk, translated, strict=True):
+                    number += 1
+                    doubts.update(found.doubts)
+                    out.write(f"{_json_of(found) if as_json else _columns(found, scores)}\n".encode())
+                    if doubtful is not None and found.doubts:
+                        doubtful.write(f"{_row_of(number, line, found)}\n".encode())
                 out.flush()
         if begun is not None and next(begun, None) is not None:
             raise CommandError(f"{prefixes} has more lines than {source}; line i is for line i")
-    if looped:
-        logger.warning("lines whose translation ran in circles, so that the best that does not was taken: %d", looped)
+    told = ", ".join(f"{doubt}: {count}" for doubt, count in doubts.items() if review or doubt != UNSURE)
+    if told:
+        logger.warning("lines to look at (%s): %s", told, review or "--review FILE lists them")
     invalid = lines.invalid + (0 if begun is None else begun.invalid)
     if invalid:
         logger.warning("lines with bytes that are no UTF-8, each replaced by U+FFFD: %d", invalid)
@@ -404,12 +428,25 @@ def _columns(found: Translation, scores: bool) -> str:
     return "\t".join(columns)
 
 
+def _row_of(number: int, line: str, found: Translation) -> str:
+    """A line of --review: columns with tabs between."""
+    confidence = "" if found.confidence is None else f"{found.confidence:.2f}"
+    columns = str(number), confidence, ", ".join(found.doubts), line, found.text
+    return "\t".join(column.replace("\t", " ") for column in columns)
+
+
 def _json_of(found: Translation) -> str:
     def content(one: Translation) -> dict[str, Any]:
         score = round(one.score, 4) if math.isfinite(one.score) else None
         told: dict[str, Any] = {"translation": one.text, "score": score, "finished": one.finished}
+        told |= {} if one.confidence is None else {"confidence": round(one.confidence, 4)}
         told |= {"looped": True} if one.looped else {}
-        return told if one.alignment is None else told | {"alignment": one.alignment}
+        told |= {"cut": True} if one.cut else {}
+        told |= {"doubts": one.doubts} if one.doubts else {}
+        told |= {} if one.alignment is None else {"alignment": one.alignment}
+        if one.attention is not None:
+            told["attention"] = [[round(weight, 4) for weight in row] for row in one.attention]
+        return told
 
     alternatives = [content(one) for one in found.alternatives]
     return json.dumps(content(found) | ({"alternatives": alternatives} if alternatives else {}), ensure_ascii=False)

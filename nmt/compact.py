@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt import recipe as recipes
+from nmt.confidence import Confidence
 from nmt.pieces import Pieces
 from nmt.recipe import Recipe, RecipeError
 
@@ -38,10 +39,12 @@ class Compact:
         directory: where it is.
         card: the content of compact.json.
         recipe: the recipe it was trained by; ``search`` and ``device.threads`` may have been changed.
+        confidence: how far its translations can be trusted, None where that is not known.
     """
 
     def __init__(self, directory: Path, card: dict[str, Any], recipe: Recipe) -> None:
         self.directory, self.card, self.recipe = directory, card, recipe
+        self.confidence = Confidence.parse(card["confidence"]) if card.get("confidence") else None
 
     @classmethod
     def find(cls, directory: str | Path, settings: tuple[str, ...] = ()) -> Compact:

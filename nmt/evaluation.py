@@ -17,6 +17,7 @@ from nmt.engines import Engine
 from nmt.pieces import Pieces
 from nmt.recipe import Evaluation, Search
 from nmt.score import Score
+from nmt.translation import Translation
 
 if TYPE_CHECKING:
     from nmt.engines.keras_engine import KerasEngine
@@ -68,6 +69,7 @@ class TestResult(NamedTuple):
 
     scores: list[Score]
     translations: list[str]
+    log_probabilities: list[float]  # of each translation, the mean of its pieces; nan of a blank line
     samples: list[Sample]
 
 
@@ -97,7 +99,7 @@ def validate(
         correct += float(tally.correct)
         tokens += float(tally.tokens)
     greedy = search.model_copy(update=_PLAIN)
-    hypotheses = _translate(engine, pieces, development.source, greedy, "validating")
+    hypotheses = [one.text for one in _translate(engine, pieces, development.source, greedy, "validating")]
     bleu = score.bleu(
         hypotheses,
         development.target,
@@ -119,7 +121,8 @@ def test(
     tokenized: bool,
 ) -> TestResult:
     """BLEU and chrF, each with its interval, of the translations of ``corpus``."""
-    hypotheses = _translate(engine, pieces, corpus.source, settings, "translating")
+    found = _translate(engine, pieces, corpus.source, settings, "translating")
+    hypotheses = [one.text for one in found]
     bleu = score.bleu(
         hypotheses,
         corpus.target,
@@ -128,7 +131,8 @@ def test(
         bootstrap=evaluation.bootstrap,
     )
     chrf = score.chrf(hypotheses, corpus.target, lowercase=evaluation.lowercase, bootstrap=evaluation.bootstrap)
-    return TestResult([bleu, chrf], hypotheses, _samples(corpus, hypotheses, evaluation.samples))
+    log_probabilities = [math.nan if one.confidence is None else one.confidence for one in found]
+    return TestResult([bleu, chrf], hypotheses, log_probabilities, _samples(corpus, hypotheses, evaluation.samples))
 
 
 def _samples(corpus: Corpus, hypotheses: Sequence[str], count: int) -> list[Sample]:
@@ -140,6 +144,7 @@ def _samples(corpus: Corpus, hypotheses: Sequence[str], count: int) -> list[Samp
 
 def _translate(
     engine: Engine, pieces: tuple[Pieces, Pieces], lines: Sequence[str], settings: Search, doing: str
-) -> list[str]:
+) -> list[Translation]:
+    """With the mean log-probability itself as confidence."""
     with tqdm(total=len(lines), desc=doing, unit="line", leave=False, disable=None) as bar:
-        return [found.text for found in translation.translate(engine, pieces, lines, settings, bar.update)]
+        return translation.translate(engine, pieces, lines, settings, bar.update, confidence=float)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from nmt import batches, catalogue, corpus, devices, evaluation, fine_tuning, forecast, index, machines, pieces, score
+from nmt.confidence import Confidence
 from nmt.corpus import Corpus, CorpusError
 from nmt.engines import Engine
 from nmt.evaluation import TestResult
@@ -39,6 +40,7 @@ _HOLD_OUT_SEED = 1
 
 _INDEX = "index.npz"
 _FINE_TUNING = "fine_tuning.json"
+_CONFIDENCE = "confidence.json"
 
 
 class Texts(NamedTuple):
@@ -201,6 +203,11 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
             progress = training.train(run, translator, plan, validate, parts)
             if recipe.training.init_from is not None and progress.finished:
                 _score_after(run, engine)
+            evaluated = run.path("evaluation-development.json").is_file()
+            if progress.finished and not evaluated and not (together and machines.number()):
+                assign_weights(translator.trainable_variables, run.load_best(), run.path("best.npz"))
+                result = _evaluate([run], engine, texts.development, "development")
+                logger.info("development text: %s", "; ".join(map(str, result.scores)))
             if together:
                 machines.leave()
             return run, progress
@@ -354,7 +361,24 @@ def _evaluate(runs: Sequence[Run], engine: Engine, text: Corpus, name: str) -> T
         },
     )
     logger.info("scores are kept in %s, translations in %s", run.path(scores), run.path(translations))
+    if name == "development" and not ensemble:
+        _calibrate(run, text, result)
     return result
+
+
+def _calibrate(run: Run, development: Corpus, result: TestResult) -> None:
+    """Keep what the translations of the development text tell of how far the model can be trusted."""
+    chrf = score.sentence_chrf(result.translations, development.target, lowercase=run.recipe.evaluation.lowercase)
+    known = np.flatnonzero(np.isfinite(result.log_probabilities))
+    found = Confidence.learn(*(np.asarray(values)[known] for values in (result.log_probabilities, chrf)))
+    if found is not None:
+        run.write_json(_CONFIDENCE, asdict(found))
+
+
+def confidence(run: Run) -> Confidence | None:
+    """What the development text told of how far the model of ``run`` can be trusted; None where it was too short."""
+    content = run.read_json(_CONFIDENCE)
+    return None if content is None else Confidence.parse(content)
 
 
 def compare(runs: Sequence[Run]) -> list[Comparison]:

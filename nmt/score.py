@@ -80,6 +80,13 @@ def chrf(
     return _score(_chrf(lowercase), hypotheses, references, bootstrap)
 
 
+def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> list[float]:
+    """chrF2 of every line by itself, 0 to 100; errors as ``bleu``."""
+    _check(hypotheses, references, "hypotheses")
+    metric = _chrf(lowercase)
+    return [metric.sentence_score(*pair).score for pair in zip(hypotheses, ([one] for one in references), strict=True)]
+
+
 def compare(
     references: Sequence[str],
     systems: Mapping[str, Sequence[str]],

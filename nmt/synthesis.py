@@ -205,7 +205,7 @@ def _begun(directory: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 def _translate(translator: Translator, lines: list[str], advance: Callable[[int], object]) -> dict[str, Any]:
     """The pairs of line and translation that are kept, and how many are dropped for what."""
     pairs, dropped = [], Counter[str]()
-    for line, found in zip(lines, translator.translate_scored(lines, advance), strict=True):
+    for line, found in zip(lines, translator.translate_scored(lines, advance, split=False), strict=True):
         if not line.strip():
             dropped["blank line"] += 1
         elif not found.text.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -40,8 +41,12 @@ class Translation(NamedTuple):
     score: float  # log-probability; of a beam over its length penalty, plus its coverage penalty; 0 for a blank line
     finished: bool = True  # whether the model ended it; otherwise it was cut off at its limit of length
     alignment: tuple[tuple[int, int], ...] | None = None  # (source word, target word), where they were asked for
+    attention: tuple[tuple[float, ...], ...] | None = None  # of each target word to the source words, where asked for
     alternatives: tuple[Translation, ...] = ()  # the next best, or further samples, where they were asked for
     looped: bool = False  # the best one ran in circles: this is the best that does not, or it if there is none
+    cut: bool = False  # a sentence of the line was too long, and translated in parts
+    confidence: float | None = None  # 0 to 1, the chrF to be expected, where the model is calibrated (nmt.confidence)
+    doubts: tuple[str, ...] = ()  # why a person should look at it
 
 
 class Hypothesis(NamedTuple):
@@ -49,6 +54,12 @@ class Hypothesis(NamedTuple):
 
     ids: list[int]  # with EOS where it ended within its limit
     score: float
+    log_probability: float  # the sum over its pieces
+
+    @property
+    def mean_log_probability(self) -> float:
+        """Of a piece."""
+        return self.log_probability / max(1, len(self.ids))
 
 
 def translate(
@@ -60,7 +71,9 @@ def translate(
     *,
     n_best: int = 1,
     align: bool = False,
+    attend: bool = False,
     prefixes: Sequence[str] | None = None,
+    confidence: Callable[[float], float] | None = None,
 ) -> list[Translation]:
     """Translate ``lines``; a line without anything to translate stays empty and never reaches the model.
 
@@ -72,7 +85,9 @@ def translate(
     Args:
         n_best: how many translations of each line, the best and its ``alternatives``; fewer where there are no more.
         align: whether each says which word comes from which.
+        attend: whether each says what attention its words paid to those of the source.
         prefixes: what the translation of each line begins with; "" is nothing.
+        confidence: what the mean log-probability of a translation's pieces says of it.
 
     Raises:
         TranslationError: more translations than the beam holds, or not a prefix a line.
@@ -86,7 +101,8 @@ def translate(
         raise TranslationError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
     source_pieces, target_pieces = pieces
     sources = source_pieces.encode_lines(map(without_control, lines))
-    translations = [Translation("", 0.0, alignment=() if align else None)] * len(lines)
+    nothing = Translation("", 0.0, alignment=() if align else None, attention=() if attend else None)
+    translations = [nothing] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
     advance(len(lines) - len(filled))
     rules = settings.min_length, settings.no_repeat_ngram
@@ -101,10 +117,18 @@ def translate(
         else:
             hypotheses, looped = best(batch, engine, settings, constraints, n_best), set()
         texts = iter(target_pieces.decode_lines([one.ids for found in hypotheses for one in found]))
-        links = iter(_alignments(batch, hypotheses, engine, pieces) if align else ())
+        tables = iter(_alignments(batch, hypotheses, engine, pieces) if align or attend else itertools.repeat(None))
         for place, (number, found) in enumerate(zip(numbers, hypotheses, strict=True)):
             first, *others = [
-                Translation(next(texts), one.score, EOS in one.ids, next(links) if align else None) for one in found
+                Translation(
+                    next(texts),
+                    one.score,
+                    EOS in one.ids,
+                    tuple(alignment.hard(table)) if align and table is not None else None,
+                    tuple(map(tuple, table.tolist())) if attend and table is not None else None,
+                    confidence=confidence and confidence(one.mean_log_probability),
+                )
+                for one, table in zip(found, tables, strict=False)
             ]
             translations[number] = first._replace(alternatives=tuple(others), looped=place in looped)
         advance(len(numbers))
@@ -197,9 +221,11 @@ def _sampled(
 def _listed(found: search.Hypotheses, n_best: int) -> list[list[Hypothesis]]:
     """The ``n_best`` of each sentence that are there; the first, whatever it is."""
     listed = []
-    for ids, scores in zip(found.ids[:, :n_best].tolist(), found.scores[:, :n_best].tolist(), strict=True):
+    best = search.Hypotheses(*(array[:, :n_best] for array in found))
+    for ids, log_probabilities, scores in zip(*(array.tolist() for array in best), strict=True):
         hypotheses = [
-            Hypothesis([piece for piece in row if piece != PAD], score) for row, score in zip(ids, scores, strict=True)
+            Hypothesis([piece for piece in row if piece != PAD], score, log_probability)
+            for row, log_probability, score in zip(ids, log_probabilities, scores, strict=True)
         ]
         listed.append([one for number, one in enumerate(hypotheses) if not number or one.score > -np.inf])
     return listed
@@ -265,22 +291,21 @@ def score_pairs(
 
 def _alignments(
     sources: Sequence[Ids], hypotheses: Sequence[Sequence[Hypothesis]], engine: Engine, pieces: tuple[Pieces, Pieces]
-) -> list[tuple[tuple[int, int], ...]]:
-    """The links of every hypothesis, one after the other."""
+) -> list[np.ndarray]:
+    """The soft alignment of every hypothesis, one after the other."""
     pairs = [
         (source, [piece for piece in one.ids if piece != EOS])
         for source, found in zip(sources, hypotheses, strict=True)
         for one in found
     ]
     source_pieces, target_pieces = pieces
-    links: list[tuple[tuple[int, int], ...]] = [()] * len(pairs)
+    tables = [np.zeros((0, 0))] * len(pairs)
     for numbers in _batches([max(pair, key=len) for pair in pairs], list(range(len(pairs))), len(sources)):
         _, attention = score(engine, *zip(*(pairs[number] for number in numbers), strict=True))
         for number, weights in zip(numbers, attention, strict=True):
             source, target = pairs[number]
-            table = alignment.soft(source_pieces.text_of(source), _said(target_pieces, target), weights)
-            links[number] = tuple(alignment.hard(table))
-    return links
+            tables[number] = alignment.soft(source_pieces.text_of(source), _said(target_pieces, target), weights)
+    return tables
 
 
 def _said(pieces: Pieces, ids: Ids) -> list[str]:

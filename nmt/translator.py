@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmt import compact, translation
+from nmt import compact, paragraphs, translation
 from nmt.compact import Compact
+from nmt.confidence import Confidence
 from nmt.engines import Engine
 from nmt.explanation import Explanation
+from nmt.paragraphs import Paragraph
 from nmt.pieces import Pieces
-from nmt.recipe import Search
+from nmt.recipe import Recipe
 from nmt.translation import Translation
 
 if TYPE_CHECKING:
     from nmt.run import Run
+
+
+# The doubt that a tenth of all lines has; the others are rare.
+UNSURE = "low confidence"
 
 
 class TranslatorError(ValueError):
@@ -23,10 +30,17 @@ class TranslatorError(ValueError):
 
 
 class Translator:
-    """Translates with an engine, the pieces that it reads and writes, and the settings of a search."""
+    """Translates with an engine, the pieces that it reads and writes, and what its recipe says of text and search.
 
-    def __init__(self, engine: Engine, pieces: tuple[Pieces, Pieces], search: Search) -> None:
-        self._engine, self._pieces, self._search = engine, pieces, search
+    ``confidence`` tells how far its translations can be trusted, where that is known.
+    """
+
+    def __init__(
+        self, engine: Engine, pieces: tuple[Pieces, Pieces], recipe: Recipe, confidence: Confidence | None = None
+    ) -> None:
+        self._engine, self._pieces = engine, pieces
+        self._data, self._search = recipe.data, recipe.search
+        self.confidence = confidence
 
     @classmethod
     def of_runs(cls, *runs: Run) -> Translator:
@@ -43,7 +57,8 @@ class Translator:
 
         from nmt.engines.keras_engine import KerasEngine
 
-        return cls(KerasEngine(*models), runs[0].pieces(), runs[0].recipe.search)
+        confidence = None if len(runs) > 1 else experiment.confidence(runs[0])
+        return cls(KerasEngine(*models), runs[0].pieces(), runs[0].recipe, confidence)
 
     @classmethod
     def of_compact(cls, model: Compact) -> Translator:
@@ -62,10 +77,10 @@ class Translator:
             engine = CompactEngine(model.directory, model.recipe.device.threads)
         except EngineError as error:
             raise TranslatorError(f"{model.directory} cannot be run: {error}") from error
-        return cls(engine, model.pieces(), model.recipe.search)
+        return cls(engine, model.pieces(), model.recipe, model.confidence)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
-        """The translation of each line; a blank line gives an empty one.
+        """The translation of each line, which may be several sentences; a blank line gives an empty one.
 
         Raises:
             ValueError: ``lines`` is one string.
@@ -75,30 +90,87 @@ class Translator:
     def translate_scored(
         self,
         lines: Sequence[str],
-        advance: Callable[[int], object] = lambda lines: None,
+        advance: Callable[[int], object] = lambda sentences: None,
         *,
         n_best: int = 1,
         align: bool = False,
+        attend: bool = False,
         prefixes: Sequence[str] | None = None,
+        split: bool = True,
     ) -> list[Translation]:
         """As ``translate``, each with its ``text``, its ``score``, and whether it ``finished`` within its limit.
 
         The score is the log-probability (natural logarithm) of the translation, which with a beam of 2 or more is
         divided by its length penalty, and to which the coverage penalty is added: 0 is certain, and 0 is given to a
-        blank line. ``advance`` is told the number of lines done, batch by batch.
+        blank line. The ``confidence`` is the chrF, from 0 to 1, to be expected of it, None where the model is not
+        calibrated (``nmt evaluate --development`` does that). ``doubts`` are reasons why a person should look at it.
+
+        The sentences of a line are translated one by one, and put together with the white space between them
+        (``nmt.paragraphs``); with ``split`` False, and where there is a prefix, a line is translated as it is.
+        ``advance`` is told the number of sentences done, batch by batch.
 
         With ``n_best`` each also has as many ``alternatives`` less one, with ``align`` an ``alignment``: pairs of the
-        numbers of a source word and of the word of the translation that comes from it. ``prefixes`` are what the
-        translation of each line begins with, as a translator has typed it; "" is nothing.
+        numbers of a source word and of the word of the translation that comes from it, with ``attend`` the
+        ``attention`` of each word of the translation to those of the source. ``prefixes`` are what the translation of
+        each line begins with, as a translator has typed it; "" is nothing.
 
         Raises:
             ValueError: ``lines`` is one string, ``n_best`` is more than the beam, or a prefix cannot be spelt.
         """
         if isinstance(lines, str):
             raise ValueError(f"expected a list of lines, received one string; write [{lines[:30]!r}]")
-        return translation.translate(
-            self._engine, self._pieces, lines, self._search, advance, n_best=n_best, align=align, prefixes=prefixes
+        begun = prefixes or [""] * len(lines)
+        if len(begun) != len(lines):
+            raise TranslatorError(f"expected a prefix for each of {len(lines)} lines, received {len(begun)}")
+        parts = [
+            paragraphs.split(line, self._data.source_language, self._fits)
+            if split and not prefix
+            else Paragraph([line], ["", ""], False)
+            for line, prefix in zip(lines, begun, strict=True)
+        ]
+        found = iter(
+            translation.translate(
+                self._engine,
+                self._pieces,
+                [sentence for part in parts for sentence in part.sentences],
+                self._search,
+                advance,
+                n_best=n_best,
+                align=align,
+                attend=attend,
+                prefixes=[prefix for part, prefix in zip(parts, begun, strict=True) for _ in part.sentences],
+                confidence=self.confidence,
+            )
         )
+        together = [
+            paragraphs.joined(
+                part,
+                list(itertools.islice(found, len(part.sentences))),
+                self._pieces[0],
+                self._data.target_language,
+                n_best,
+                drawn=self._search.sample is not None,
+            )
+            for part in parts
+        ]
+        return [one._replace(doubts=self._doubts(one)) for one in together]
+
+    def _fits(self, sentence: str) -> bool:
+        """Whether it is no longer than what the model has learnt from; a piece has a byte or more."""
+        longest = self._data.max_length
+        return len(sentence.encode()) <= longest or len(self._pieces[0].encode(sentence)) <= longest
+
+    def _doubts(self, found: Translation) -> tuple[str, ...]:
+        unsure = False
+        if self.confidence is not None and found.confidence is not None:
+            unsure = found.confidence < self.confidence.doubtful
+        reasons = {
+            UNSURE: unsure,
+            "ran in circles": found.looped,
+            "cut off at its limit of length": not found.finished,
+            "too long, translated in parts": found.cut,
+        }
+        return tuple(reason for reason, holds in reasons.items() if holds)
 
     def explain(self, line: str, translated: str | None = None) -> Explanation:
         """Where each word of the translation of ``line`` comes from; of another translation, where one is given.
@@ -107,7 +179,7 @@ class Translator:
             ValueError: one of them is blank.
         """
         if translated is None:
-            (translated,) = self.translate([line])
+            (translated,) = (found.text for found in self.translate_scored([line], split=False))
         return translation.explain(self._engine, self._pieces, line, translated)
 
     def score(

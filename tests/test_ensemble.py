@@ -81,7 +81,7 @@ def test_a_beam_that_holds_everything_finds_what_enumeration_finds(models, alpha
     pieces = [piece for piece in range(size) if piece not in (PAD, BOS, EOS)]
     settings = Search(beam_size=len(pieces) ** 2, length_penalty=alpha, max_length_factor=0.01, max_length_extra=3)
     bodies = [body for length in (0, 1, 2) for body in itertools.product(pieces, repeat=length)]
-    for source, [(found, found_score)] in zip(sources, best(sources, KerasEngine(*models), settings), strict=True):
+    for source, [(found, found_score, _)] in zip(sources, best(sources, KerasEngine(*models), settings), strict=True):
         scored = []
         for length, group in itertools.groupby(bodies, key=len):
             targets = np.array([[BOS, *body] for body in group], "int32")

@@ -30,7 +30,7 @@ class Shouting:
     def of_runs(cls, *runs):
         return cls()
 
-    def translate_scored(self, lines, advance):
+    def translate_scored(self, lines, advance, split):
         advance(len(lines))
         said = {"": "", "mute": " "}
         return [Translation(said.get(line.strip(), line.upper()), -1.0, finished=line != "long") for line in lines]
@@ -196,7 +196,9 @@ def test_stopped_at_any_moment_the_same_command_ends_with_the_same_files(folder,
     assert moments == ["provenance.json", *chunks, *final]
     asked = []
     translate = Shouting.translate_scored
-    monkeypatch.setattr(Shouting, "translate_scored", lambda *arguments: asked.append(1) or translate(*arguments))
+    monkeypatch.setattr(
+        Shouting, "translate_scored", lambda *given, **named: asked.append(1) or translate(*given, **named)
+    )
     for stop in range(1, 10):
         shutil.rmtree(out)
         moments.clear()

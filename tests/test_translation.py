@@ -113,7 +113,7 @@ def test_a_translation_may_be_so_many_times_as_long_as_its_source_and_some_more(
     limit = length_limit(len(ids), short)
     assert limit < len(ids)
     for settings in (short, short.model_copy(update={"beam_size": 2})):
-        [[(said, _)]] = best([ids], Echo(), settings)
+        [[(said, *_)]] = best([ids], Echo(), settings)
         assert said == ids[:limit]
         assert [answer.finished for answer in translate(Echo(), pieces, [line, ""], settings)] == [False, True]
     assert translate(Echo(), pieces, [line], GREEDY)[0].finished
@@ -268,7 +268,7 @@ def test_greedy_is_a_beam_of_one_without_a_length_penalty(engine, pieces):
     sources = pieces[0].encode_lines(LINES)
     limits = np.array([length_limit(len(ids), GREEDY) for ids in sources])
     beam = search.beam(*engine.start(pad_source(sources), 1, 2), 1, limits, 0.0)
-    for [(ids, found)], row, other in zip(
+    for [(ids, found, _)], row, other in zip(
         best(sources, engine, GREEDY), beam.ids[:, 0], beam.scores[:, 0], strict=True
     ):
         assert ids == [piece for piece in row.tolist() if piece != PAD]
@@ -280,7 +280,7 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
     """The sum of log-softmax over the pieces said, the end included, by the penalty ((5 + length) / 6) ** alpha."""
     sources = pieces[0].encode_lines(LINES)
     ended = 0
-    for source, [(padded, found)] in zip(sources, best(sources, engine, settings), strict=True):
+    for source, [(padded, found, log_probability)] in zip(sources, best(sources, engine, settings), strict=True):
         ids = [piece for piece in padded if piece != PAD]
         inputs = {"source": pad_source([source]), "target_in": np.array([[BOS, *ids[:-1]]], "int32")}
         logits = np.asarray(engine.models[0](inputs), "float64")[0]
@@ -288,6 +288,7 @@ def test_the_score_is_that_of_the_translation_given_as_target(engine, pieces, se
         total = log_probabilities[np.arange(len(ids)), ids].sum()
         penalty = 1.0 if settings is GREEDY else ((5 + len(ids)) / 6) ** 0.6
         assert found == pytest.approx(total / penalty, rel=1e-4)
+        assert log_probability == pytest.approx(total, rel=1e-4)
         ended += ids[-1] == EOS
     assert ended  # the end is among what is scored
 

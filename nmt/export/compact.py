@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from nmt import recipe as recipes
 from nmt.compact import CARD, FORMAT, GRAPHS, RECIPE
+from nmt.confidence import Confidence
 from nmt.recipe import Device, Recipe
 from nmt.run import version
 from nmt.symbols import BOS, PAD
@@ -71,6 +73,7 @@ def export(
     licence: str | None = None,
     data: dict[str, Any] | None = None,
     scores: list[dict[str, Any]] | None = None,
+    confidence: Confidence | None = None,
 ) -> None:
     """Write ``model`` to a new ``directory`` as a compact model (``nmt.compact`` has its files).
 
@@ -82,6 +85,7 @@ def export(
         precision: of the products, "int8" or "float32".
         licence: of the model, a name or a sentence; it is told on the model card.
         data: what it was trained on, and scores: what came of it, for the card.
+        confidence: how far its translations can be trusted, where that is known.
 
     Raises:
         CompactExportError: the onnx package is missing, ``directory`` holds something already or cannot be written.
@@ -110,6 +114,7 @@ def export(
         "licence": licence,
         "data": data,
         "scores": scores,
+        "confidence": confidence and asdict(confidence),
     }
     best = (scores or [{}])[0]
     files["README.md"] = _README.format(

@@ -1,0 +1,161 @@
+"""Lines of several sentences: nothing of them is lost, and their translations come together as they stood."""
+
+import math
+
+import pytest
+import toy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.paragraphs import joined, split
+from nmt.translation import Translation
+
+LANGUAGES = ["en", "de", "ja", "zh-Hans", "ar", "hi", "tlh", ""]
+SPACES = st.sampled_from(["", " ", "  ", "\n", "\n\n", "\t", "\u3000", "\u00a0"])
+# Words with what ends sentences and what only seems to, in several scripts.
+WORDS = st.sampled_from(
+    ["Dr.", "Yes.", "no", "z.B.", "3.5", "Why?", "これは本です。", "，", "،", "नमस्ते।", '"', "a;", "…", "e\u0301"]
+)
+
+
+def whole(paragraph):
+    inner = zip(paragraph.sentences, paragraph.spaces[1:], strict=True)
+    return paragraph.spaces[0] + "".join(sentence + space for sentence, space in inner)
+
+
+def fits(longest):
+    return lambda sentence: len(sentence) <= longest
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    return toy.pieces(tmp_path_factory.mktemp("pieces"))
+
+
+@given(
+    st.lists(st.tuples(WORDS | st.text(max_size=6), SPACES), max_size=30),
+    st.sampled_from(LANGUAGES),
+    st.integers(1, 40),
+)
+def test_of_any_line_nothing_is_lost(parts, language, longest):
+    line = "".join(word + space for word, space in parts)
+    paragraph = split(line, language, fits(longest))
+    assert whole(paragraph) == line
+    if line.strip():
+        assert all(sentence == sentence.strip() != "" for sentence in paragraph.sentences)
+        assert all(len(sentence) <= longest for sentence in paragraph.sentences)
+        assert all(space.strip() == "" for space in paragraph.spaces)
+    else:
+        assert paragraph.sentences == [line]
+
+
+@pytest.mark.parametrize(
+    ("language", "line", "sentences"),
+    [
+        ("en", "Dr. Smith left. He said so!  Why?", ["Dr. Smith left.", "He said so!", "Why?"]),
+        ("de", "Das ist z.B. gut. Am 3. Mai kam er.", ["Das ist z.B. gut.", "Am 3. Mai kam er."]),
+        ("ja", "これはペンです。あれは本です！", ["これはペンです。", "あれは本です！"]),
+        ("en-GB", "a man sleeps . a dog runs .", ["a man sleeps .", "a dog runs ."]),
+        ("en", "no end", ["no end"]),
+    ],
+)
+def test_sentences_end_where_a_reader_sees_it(language, line, sentences):
+    paragraph = split(line, language, fits(1000))
+    assert paragraph.sentences == sentences
+    assert not paragraph.cut
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        # Behind the clause that is nearest the middle, not at the blank that is nearer.
+        ("one two three, four five six seven", ["one two three,", "four five six seven"]),
+        ("one, two three four five", ["one, two", "three four five"]),  # a comma too near the edge: a blank
+        ("abcdefghijklmnop", ["abcdefgh", "ijklmnop"]),
+        ("あいうえお、かきくけこ", ["あいうえお、", "かきくけこ"]),
+    ],
+)
+def test_what_is_too_long_is_cut_at_the_best_place(line, parts):
+    paragraph = split(line, "en", fits(20 if " " in line else 8))
+    assert paragraph.sentences == parts
+    assert paragraph.cut
+    assert whole(paragraph) == line
+
+
+def said(text, score=-1.0, **about):
+    return Translation(text, score, **about)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "line", "translations", "expected"),
+    [
+        ("en", "de", "  One.  Two.\tThree.\n", ["Eins.", "Zwei.", "Drei."], "  Eins.  Zwei.\tDrei.\n"),
+        ("en", "ja", "One. Two.\nThree.", ["一。", "二。", "三。"], "一。二。\n三。"),
+        ("ja", "en", "一。二。三。", ["One.", "Two.", "Three."], "One. Two. Three."),
+        ("zh", "ja", "一。二。三。", ["ichi。", "ni。", "san。"], "ichi。ni。san。"),
+    ],
+)
+def test_they_come_together_with_the_white_space_of_the_line(pieces, source, target, line, translations, expected):
+    paragraph = split(line, source, fits(1000))
+    found = joined(paragraph, [said(text) for text in translations], pieces, target, 1, drawn=False)
+    assert found.text == expected
+    assert found.score == -3
+    assert found.finished
+    assert found.alternatives == ()
+
+
+def test_a_word_that_had_to_be_cut_is_one_word_again(pieces):
+    paragraph = split("abcdefghijklmnop", "en", fits(8))
+    found = joined(paragraph, [said("ABCDEFGH"), said("IJKLMNOP")], pieces, "de", 1, drawn=False)
+    assert found.text == "ABCDEFGHIJKLMNOP"
+    assert found.cut
+
+
+def test_links_and_attention_count_the_words_of_the_whole_line(pieces):
+    paragraph = split("one two. three.", "en", fits(1000))
+    first = said("zwei eins.", alignment=((1, 0), (0, 1)), attention=((0.25, 0.75), (1.0, 0.0)))
+    second = said("drei.", alignment=((0, 0),), attention=((1.0,),))
+    found = joined(paragraph, [first, second], pieces, "de", 1, drawn=False)
+    assert found.text == "zwei eins. drei."
+    assert found.alignment == ((1, 0), (0, 1), (2, 2))
+    assert found.attention == ((0.25, 0.75, 0), (1, 0, 0), (0, 0, 1))
+
+
+def test_words_that_stand_together_share_their_links(pieces):
+    """Of a word that was cut both halves are the same word, in the source and in the translation."""
+    paragraph = split("abcdefghijklmnop", "en", fits(8))
+    one = said("ABCDEFGH", alignment=((0, 0),), attention=((1.0,),))
+    found = joined(paragraph, [one, one], pieces, "de", 1, drawn=False)
+    assert set(found.alignment) == {(0, 0)}
+    assert found.attention == ((1.0,),)
+
+
+def test_the_best_of_all_combinations_are_the_alternatives(pieces):
+    paragraph = split("One. Two.", "en", fits(1000))
+    first = said("A.", -1.0, alternatives=(said("B.", -1.5), said("C.", -4.0)))
+    second = said("X.", -2.0, alternatives=(said("Y.", -2.25, finished=False), said("Z.", -9.0)))
+    found = joined(paragraph, [first, second], pieces, "de", 3, drawn=False)
+    assert [(one.text, one.score, one.finished) for one in (found, *found.alternatives)] == [
+        ("A. X.", -3.0, True),
+        ("A. Y.", -3.25, False),
+        ("B. X.", -3.5, True),
+    ]
+
+
+def test_samples_are_put_together_number_by_number(pieces):
+    paragraph = split("One. \u200b. Two.", "en", fits(1000))._replace(
+        sentences=["One.", "\u200b", "Two."], spaces=["", " ", " ", ""]
+    )
+    first = said("A.", -9.0, alternatives=(said("B.", -1.0),))
+    second = said("X.", -2.0, alternatives=(said("Y.", -3.0),))
+    found = joined(paragraph, [first, said("", 0.0), second], pieces, "de", 2, drawn=True)
+    assert [(one.text, one.score) for one in (found, *found.alternatives)] == [("A.  X.", -11.0), ("B.  Y.", -4.0)]
+
+
+def test_confidence_is_the_mean_of_the_characters_and_a_loop_is_told(pieces):
+    paragraph = split("One. Two.", "en", fits(1000))
+    first, second = said("abc", confidence=0.5), said("abcdefghijkl", confidence=0.9, looped=True)
+    found = joined(paragraph, [first, second], pieces, "de", 1, drawn=False)
+    assert found.confidence == pytest.approx((4 * 0.5 + 12 * 0.9) / 16)  # the blank between counts as the first's
+    assert found.looped
+    assert math.isclose(found.score, -2.0)
