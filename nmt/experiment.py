@@ -201,13 +201,13 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                 return found
 
             progress = training.train(run, translator, plan, validate, parts)
-            if recipe.training.init_from is not None and progress.finished:
-                _score_after(run, engine)
             evaluated = run.path("evaluation-development.json").is_file()
             if progress.finished and not evaluated and not (together and machines.number()):
                 assign_weights(translator.trainable_variables, run.load_best(), run.path("best.npz"))
                 result = _evaluate([run], engine, texts.development, "development")
                 logger.info("development text: %s", "; ".join(map(str, result.scores)))
+            if recipe.training.init_from is not None and progress.finished:
+                _score_after(run, engine)
             if together:
                 machines.leave()
             return run, progress
