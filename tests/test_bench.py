@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import toy
@@ -77,21 +78,87 @@ def test_the_contestants_take_turns_and_one_that_fails_stops_no_other(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_engine_translates_side_by_side(tmp_path):
+def test_every_engine_translates_side_by_side_and_peers_that_fail_stop_nothing(tmp_path):
     text = toy.write_text(tmp_path)
     run = toy.write_run(tmp_path / "run", text, data__test=6)
     page = tmp_path / "page.md"
-    command = [sys.executable, "tests/bench/translate.py", run.directory, "--threads", "1", "--write", page]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True)
+    command = [sys.executable, "tests/bench/translate.py", run.directory, "--threads", "1", "--sentences", "5"]
+    # no index to install from: the environments of the peers cannot be made
+    command += ["--peers", "--environments", tmp_path / "environments", "--write", page]
+    alone = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    subprocess.run(command, cwd=ROOT, env=alone, check=True, timeout=600, capture_output=True)
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.read_text().splitlines() if row[:1] == "|"]
     assert [row[0] for row in rows[2:]] == [
         "TensorFlow graph (the run)", "SavedModel", "compact, float32", "compact, int8",
+        "OpenNMT-py", "JoeyNMT", "CTranslate2, Transformer, int8",
     ]  # fmt: skip
     assert {len(row) for row in rows} == {6 + 2 * 4}
-    for row in rows[2:]:
+    assert all(row[2].startswith("failed: ") for row in rows[6:])
+    for row in rows[2:6]:
         assert float(row[3]) > 10  # megabytes; the models of this test have less than a tenth of one
         assert row[0] == "SavedModel" or float(row[4]) > 0
     assert len({row[5] for row in rows[2:5]}) == 1  # the same BLEU
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "bench")
+    monkeypatch.chdir(ROOT)
+
+
+def a_contest(**changes):
+    sources = [["a"], ["a", "b", "c"], ["a", "b"]]
+    searches = [SimpleNamespace(beam=1, lengths=[2, 4, 7]), SimpleNamespace(beam=5, lengths=[1, 1, 1])]
+    asked = {"job": "translate", "sources": sources, "searches": searches, "batch_sentences": 2, "alone": 2}
+    return SimpleNamespace(**asked, **changes)
+
+
+def test_a_peer_translates_our_batches_to_our_lengths(bench, monkeypatch, tmp_path):
+    from contestants import translation
+
+    seen = []
+
+    def load(asked, beam):
+        def translate(batch):
+            seen.append((beam, batch.sources, batch.length))
+            return [["x"] * batch.length for _ in batch.sources]
+
+        return translate
+
+    monkeypatch.setattr(sys, "argv", ["script", "contest.json", str(tmp_path / "result.json")])
+    translation.run(a_contest(), None, load)
+    (short, long, middle), greedy = a_contest().sources, [what[1:] for what in seen if what[0] == 1]
+    text = [([long, middle], 6), ([short], 2)]  # 4 and 7 are 5.5 on average
+    first = [([short], 2), ([long], 4)]
+    assert greedy == [*text, *first, *text, *first]  # the first time they warm up
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert found["1"]["lengths"] == [6, 6, 2]
+    assert found["5"]["lengths"] == [1, 1, 1]
+    assert found["memory"] > 1
+
+
+def test_a_peer_whose_translations_have_other_lengths_fails(bench):
+    from contestants import translation
+
+    def load(asked, beam):
+        return lambda batch: [["x"] for _ in batch.sources]
+
+    with pytest.raises(RuntimeError, match="asked for"):
+        translation.run(a_contest(), None, load)
+
+
+def test_a_peer_has_a_row_like_ours_without_bleu(bench):
+    import translate
+
+    figures = {"sentences": 1234.5, "tokens": 20000.0, "alone": 80.4, "p50": 12.34, "p99": 45.6}
+    found = {"size": 6.71, "memory": 105.2, "cold": 0.388, "1": figures, "5": figures}
+    row = translate.cells(translate.Row("peer", 2, found))
+    one = ["1,234", "20,000", "80", "12.3 / 45.6"]
+    assert row == ["peer", "2", "6.7", "105", "0.39", "–", *one, *one]
+    assert len(row) == len(translate.heads())
+    failed = translate.cells(translate.Row("peer", 2, {**found, "failed": "no torch"}))
+    assert failed[:3] == ["peer", "2", "failed: no torch"]
+    assert len(failed) == len(row)
 
 
 def test_every_rung_of_the_ladder_is_a_recipe_of_its_own(monkeypatch):

@@ -76,6 +76,7 @@ ENVIRONMENTS: dict[str, list[tuple[str, ...]]] = {
         ("pandas", "packaging", "importlib_metadata", "setuptools<81"),
         ("--no-deps", "joeynmt==2.3.0"),
     ],
+    "ctranslate2": [("ctranslate2>=4,<5", "numpy>=2,<3")],  # for translate.py
 }
 
 
@@ -126,15 +127,20 @@ def prepare(settings: Recipe, folder: Path) -> dict[str, Any]:
         (folder / f"train.{side}").write_text("".join(lines), encoding="utf-8")
         (folder / f"development.{side}").write_text("".join(lines[:8]), encoding="utf-8")  # JoeyNMT wants some
     np.savez(folder / "batches.npz", **found)
-    vocabulary = learned.text_of(range(len(SPECIAL_PIECES), learned.size))
-    (folder / "vocabulary").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8")
     return {
         "pieces": learned.size,
         "batches": str(folder / "batches.npz"),
         "train": str(folder / "train"),
         "development": str(folder / "development"),
-        "vocabulary": str(folder / "vocabulary"),
+        "vocabulary": str(write_vocabulary(learned, folder)),
     }
+
+
+def write_vocabulary(learned: pieces.Pieces, folder: Path) -> Path:
+    """The file of the pieces, special ones aside, which every toolkit has in a way of its own."""
+    vocabulary = learned.text_of(range(len(SPECIAL_PIECES), learned.size))
+    (folder / "vocabulary").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8")
+    return folder / "vocabulary"
 
 
 class Asked(NamedTuple):
@@ -159,8 +165,8 @@ def run(name: str, asked: Asked) -> dict[str, Any]:
     if contestant.script == "ours":
         settings += (f"device.backend={contestant.options['backend']}",)
     wanted = recipe.read(asked.recipe, settings)
+    variables = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)} if asked.keep_memory else {}
     with tempfile.TemporaryDirectory() as workspace:
-        contest, result = Path(workspace) / "contest.json", Path(workspace) / "result.json"
         content = {
             "recipe": asked.recipe,
             "set": settings,
@@ -174,31 +180,56 @@ def run(name: str, asked: Asked) -> dict[str, Any]:
             "workspace": workspace,
             "compiled": str(asked.environments / "compiled"),
         }
-        contest.write_text(json.dumps(content))
-        log = asked.environments / "logs" / f"{name}.txt"
-        log.parent.mkdir(exist_ok=True)
-        variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(asked.threads))
-        if asked.keep_memory:
-            variables |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
-        try:
-            python = environment(contestant.environment, asked.environments)
-            with log.open("w", encoding="utf-8") as output:
-                subprocess.run(
-                    [python, SCRIPTS / f"{contestant.script}.py", contest, result],
-                    cwd=ROOT,
-                    env={**os.environ, **variables, "PYTHONPATH": str(ROOT)},
-                    check=True,
-                    timeout=900,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                )
-            return json.loads(result.read_text())
-        except subprocess.TimeoutExpired as error:
-            return {"failed": f"not done after {error.timeout:.0f} s"}
-        except subprocess.CalledProcessError as error:
-            said = (error.stderr or log.read_text(encoding="utf-8", errors="replace")).split("\n")
-            last = next((line for line in reversed(said) if line.strip()), f"exit status {error.returncode}")
-            return {"failed": last.strip().replace("|", "/")[:120]}
+        return answer(name, contestant.script, contestant.environment, asked.environments, content, variables)
+
+
+def answer(
+    name: str,
+    script: str,
+    needs: str,
+    environments: Path,
+    content: dict[str, Any],
+    variables: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """What a contestant's ``script`` writes, run in the environment that it ``needs``, or {"failed": why}.
+
+    Args:
+        name: of the log of what it prints.
+        content: what is asked of it; says ``threads`` and ``workspace``.
+        variables: of its process, beside those that say how many threads.
+    """
+    contest, result = (Path(content["workspace"]) / name for name in ("contest.json", "result.json"))
+    contest.write_text(json.dumps(content))
+    log = environments / "logs" / f"{name}.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        python = environment(needs, environments)
+        with log.open("w", encoding="utf-8") as output:
+            subprocess.run(
+                [python, SCRIPTS / f"{script}.py", contest, result],
+                cwd=ROOT,
+                env={**os.environ, **as_many(content["threads"]), **(variables or {}), "PYTHONPATH": str(ROOT)},
+                check=True,
+                timeout=900,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return json.loads(result.read_text())
+    except subprocess.TimeoutExpired as error:
+        return {"failed": f"not done after {error.timeout:.0f} s"}
+    except subprocess.CalledProcessError as error:
+        return {"failed": reason(error, error.stderr or log.read_text(encoding="utf-8", errors="replace"))}
+
+
+def reason(error: subprocess.CalledProcessError, said: str) -> str:
+    """Why a process failed, for a cell of a table: the last line that it ``said``."""
+    last = next((line for line in reversed(said.split("\n")) if line.strip()), f"exit status {error.returncode}")
+    return last.strip().replace("|", "/")[:120]
+
+
+def as_many(threads: int) -> dict[str, str]:
+    """What tells libraries how many threads to take."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
 
 
 def table(rounds: list[dict[str, dict[str, Any]]]) -> str:
@@ -237,16 +268,25 @@ def _conclusions(rounds: list[dict[str, dict[str, Any]]]) -> Iterable[str]:
             f"{ours} runs at {times:.2f} times the speed of {fastest}, the fastest toolkit (goal 1.8); "
             f"in operations a second, {times * work:.2f} times.  "
         )
-    versions = {
-        key: value for turn in rounds for result in turn.values() for key, value in result.get("versions", {}).items()
-    }
-    yield "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "."
+    yield versions(result for turn in rounds for result in turn.values())
+
+
+def versions(results: Iterable[dict[str, Any]]) -> str:
+    """Of the packages that the contestants used."""
+    found = {name: version for result in results for name, version in result.get("versions", {}).items()}
+    return "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(found.items())) + "."
 
 
 def _shares(rounds: list[dict[str, dict[str, Any]]], name: str, other: str) -> list[float]:
     """The rate of ``name`` by that of ``other``, round by round; nothing if one of them failed or did not run."""
     pairs = [(turn.get(name, {}).get("rate"), turn.get(other, {}).get("rate")) for turn in rounds]
     return [mine / theirs for mine, theirs in pairs] if all(mine and theirs for mine, theirs in pairs) else []
+
+
+def command() -> str:
+    """How this script was called; where the environments are is this machine's affair."""
+    shown = [word for before, word in pairwise(["", *sys.argv]) if "--environments" not in (before, word.split("=")[0])]
+    return f"python {shlex.join(shown)}"
 
 
 def main() -> None:
@@ -294,10 +334,9 @@ def main() -> None:
                 rounds[-1][name] = result = run(name, asked)
                 said = f"failed: {result['failed']}" if "failed" in result else f"{result['rate']:,.0f} tokens/s"
                 print(f"round {number}  {name}  {said}", file=sys.stderr)
-    # where the environments are is this machine's affair
-    shown = [word for before, word in pairwise(["", *sys.argv]) if "--environments" not in (before, word.split("=")[0])]
-    command = f"python {shlex.join(shown)}"
-    text = f"`{command}`  \n{machine()}, {arguments.threads} threads each, load {load:.1f} before\n\n{table(rounds)}\n"
+    text = (
+        f"`{command()}`  \n{machine()}, {arguments.threads} threads each, load {load:.1f} before\n\n{table(rounds)}\n"
+    )
     print(text)
     if arguments.write:
         write(arguments.write, "peers", text)

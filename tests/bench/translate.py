@@ -1,26 +1,32 @@
-"""Translation speed of one trained run on every engine: the run itself, SavedModels, compact models.
+"""Translation speed of one trained run on every engine: the run itself, SavedModels, compact models; and of others.
 
     python tests/bench/translate.py runs/multi30k-lc-tok-en-de --write docs/benchmarks.md
+    python tests/bench/translate.py runs/multi30k-lc-tok-en-de --peers --sentences 100
 
 Each engine translates the run's test text in a process of its own, so that peak memory is its own; before it is timed
 it translates a few lines. Sentences one by one are the first 300. Cold is the time of ``nmt translate`` for one line,
 from the shell, best of five. BLEU is that of greedy search over the development text, on which nothing was tuned here.
+
+The peers are scripts of tests/bench/contestants, in the virtual environments of ``peers.py``. Their weights are random
+(speed is all that is measured), and they are told how long a translation is: as long as ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import resource
-import shlex
-import statistics
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import peers
+from contestants import translation
 from train import machine, write
 
 from nmt import experiment, score
@@ -29,41 +35,50 @@ from nmt.run import Run
 NMT = Path(sys.executable).with_name("nmt")
 BEAMS = (1, 5)
 ALONE = 300  # sentences that are translated one by one
+BATCH = 64  # sentences translated together
 
 
-def measure(engine: str, model: str, run: str, threads: int) -> dict[str, Any]:
+class Peer(NamedTuple):
+    script: str
+    environment: str  # a key of peers.ENVIRONMENTS
+
+
+PEERS = {
+    "OpenNMT-py": Peer("translate_opennmt", "opennmt-py"),
+    "JoeyNMT": Peer("translate_joey", "joeynmt"),
+    "CTranslate2, Transformer, int8": Peer("translate_ctranslate2", "ctranslate2"),
+}
+
+
+class Row(NamedTuple):
+    engine: str
+    threads: int
+    found: dict[str, Any]  # what was measured, with ``size`` and ``cold``, or {"failed": why}
+
+
+def measure(engine: str, model: str, run: str, threads: int, sentences: int | None) -> dict[str, Any]:
     """What an engine does with the run's text, in this process."""
     source = Run.find(run)
-    lines = list(experiment.read_text(source, "test").source)
+    lines = list(experiment.read_text(source, "test").source)[:sentences]
     development = experiment.read_text(source, "development")
     pieces = source.pieces()[1]
     found: dict[str, Any] = {}
     for beam in BEAMS:
         translate = translator(engine, model, beam, threads)
-        for warm_up in (lines[:64], lines[64:128], lines[:1], lines[1:2]):
-            translate(warm_up)
-        begun = time.perf_counter()
-        said = [one for first in range(0, len(lines), 1000) for one in translate(lines[first : first + 1000])]
-        seconds = time.perf_counter() - begun
-        tokens = sum(len(ids) + 1 for ids in pieces.encode_lines(said))
-        alone = []
-        for line in lines[:ALONE]:
-            begun = time.perf_counter()
-            translate([line])
-            alone.append(time.perf_counter() - begun)
-        found[str(beam)] = {
-            "sentences": len(lines) / seconds,
-            "tokens": tokens / seconds,
-            "alone": len(alone) / sum(alone),
-            "p50": statistics.median(alone) * 1000,
-            "p99": sorted(alone)[len(alone) * 99 // 100] * 1000,
-        }
+        found[str(beam)] = translation.measure(
+            translate,
+            warm_up=(lines[:64], lines[64:128] or lines[:64], lines[:1], lines[1:2]),
+            together=[lines[first : first + 1000] for first in range(0, len(lines), 1000)],
+            alone=[[line] for line in lines[:ALONE]],
+            lengths=lambda said: (len(ids) + 1 for ids in pieces.encode_lines(said)),
+        )
         if beam == 1:
             tokenize = "none" if source.recipe.data.tokenized else "13a"
-            hypotheses = translate(list(development.source))
-            bleu = score.bleu(hypotheses, development.target, tokenize=tokenize, lowercase=False, bootstrap=0)
+            hypotheses = translate(list(development.source)[:sentences])
+            references = list(development.target)[:sentences]
+            bleu = score.bleu(hypotheses, references, tokenize=tokenize, lowercase=False, bootstrap=0)
             found["bleu"], found["signature"] = bleu.value, bleu.signature
-    found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["memory"] = translation.peak_memory()
     return found
 
 
@@ -94,83 +109,170 @@ def translator(engine: str, model: str, beam: int, threads: int) -> Any:
     return nmt.load(model, settings=(f"search.beam_size={beam}", f"device.threads={threads}")).translate
 
 
-def cold(model: Path, line: str, threads: int) -> float:
+def cold(command: Sequence[str | Path], line: str, times: int, variables: dict[str, str] | None = None) -> float:
     """Seconds from the shell to the translation of one line."""
     seconds = []
-    for _ in range(5):
+    environment = {**os.environ, **(variables or {})}
+    for _ in range(times):
         begun = time.perf_counter()
-        command = [NMT, "translate", model, "--threads", str(threads), "--beam", "1"]
-        subprocess.run(command, input=line, capture_output=True, text=True, check=True)
+        subprocess.run(command, input=line, capture_output=True, text=True, check=True, env=environment)
         seconds.append(time.perf_counter() - begun)
     return min(seconds)
 
 
 def megabytes(path: Path) -> float:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+
+
+def our_rows(run: str, threads: Sequence[int], sentences: int | None, made: Path) -> Iterator[Row]:
+    """The engines of this toolkit, whose models are put in the folder ``made``."""
+    for name, *options in (
+        ("float32", "--to", "compact", "--precision", "float32"),
+        ("int8", "--to", "compact"),
+        *((f"savedmodel-{beam}", "--to", "savedmodel", "--beam", str(beam)) for beam in BEAMS),
+    ):
+        subprocess.run([NMT, "export", run, made / name, *options], check=True, capture_output=True)
+    line = next(iter(experiment.read_text(Run.find(run), "test").source))
+    for (engine, model, size), count in itertools.product(
+        (
+            ("TensorFlow graph (the run)", Path(run), Path(run) / "best.npz"),
+            ("SavedModel", made / "savedmodel", made / "savedmodel-1" / "text"),
+            ("compact, float32", made / "float32", made / "float32"),
+            ("compact, int8", made / "int8", made / "int8"),
+        ),
+        threads,
+    ):
+        asked = [sys.executable, __file__, run, "--measure", engine, str(model), str(count)]
+        if sentences:
+            asked += ["--sentences", str(sentences)]
+        done = subprocess.run(asked, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{done.stderr}\n{engine}: exit code {done.returncode}")
+        found = json.loads(done.stdout.splitlines()[-1])
+        found["size"] = megabytes(size)
+        if engine != "SavedModel":  # which no command translates with
+            command = [NMT, "translate", model, "--threads", str(count), "--beam", "1"]
+            found["cold"] = cold(command, line, times=5)
+        yield Row(engine, count, found)
+
+
+def contest(run: Run, lengths: dict[int, list[int]], workspace: Path) -> dict[str, Any]:
+    """What is asked of every peer, its job and its threads aside.
+
+    Args:
+        lengths: by beam, the pieces of our translations of as many sentences as are translated, ends included.
+    """
+    if not run.recipe.pieces.joint:
+        raise SystemExit("the peers share one vocabulary: choose a run with pieces.joint: true")
+    pieces = run.pieces()[0]
+    lines = list(experiment.read_text(run, "test").source)[: len(lengths[1])]
+    return {
+        "model": run.recipe.model.model_dump(),
+        "training": run.recipe.training.model_dump(),
+        "text": {
+            "vocabulary": str(peers.write_vocabulary(pieces, workspace)),
+            "train": "",  # nothing is trained
+            "development": "",
+        },
+        "warmup": 0,
+        "updates": 0,
+        "sources": [pieces.text_of(ids) for ids in pieces.encode_lines(lines)],
+        "searches": [{"beam": beam, "lengths": lengths[beam]} for beam in BEAMS],
+        "batch_sentences": BATCH,
+        "alone": ALONE,
+        "workspace": str(workspace),
+    }
+
+
+def peer_rows(asked: dict[str, Any], threads: Sequence[int], environments: Path) -> Iterator[Row]:
+    """The peers; one that fails stops no other."""
+    line = " ".join(asked["sources"][0]) + "\n"
+    for name, peer in PEERS.items():
+        log, making = f"{peer.script}-make", {**asked, "job": "make", "threads": threads[0]}
+        made = peers.answer(log, *peer, environments, making)
+        for count in threads:
+            if "failed" in made:
+                yield Row(name, count, made)
+                continue
+            log, translating = f"{peer.script}-{count}", {**asked, "job": "translate", "threads": count}
+            found = {**made, **peers.answer(log, *peer, environments, translating)}
+            try:
+                found["size"] = megabytes(Path(made["model"]))
+                found["cold"] = cold(made["command"], line, times=3, variables=peers.as_many(count))
+            except subprocess.CalledProcessError as error:
+                found["failed"] = peers.reason(error, error.stderr)
+            yield Row(name, count, found)
+
+
+def cells(row: Row) -> list[str]:
+    """The row, cell by cell, as ``heads`` has them."""
+    found = row.found
+    if "failed" in found:
+        texts = [row.engine, str(row.threads), f"failed: {found['failed']}"]
+        return texts + [""] * (len(heads()) - len(texts))
+    texts = [row.engine, str(row.threads), f"{found['size']:.1f}", f"{found['memory']:.0f}"]
+    texts.append(f"{found['cold']:.2f}" if "cold" in found else "")
+    texts.append(f"{found['bleu']:.2f}" if "bleu" in found else "–")
+    for beam in BEAMS:
+        one = found[str(beam)]
+        texts += [f"{one['sentences']:,.0f}", f"{one['tokens']:,.0f}", f"{one['alone']:,.0f}"]
+        texts.append(f"{one['p50']:.1f} / {one['p99']:.1f}")
+    return texts
+
+
+def about_peers(rows: Sequence[Row]) -> Iterator[str]:
+    weights = {row.engine: row.found["weights"] for row in rows if "weights" in row.found}
+    if weights:
+        yield "Weights: " + ", ".join(f"{name} {count / 1e6:.1f} M" for name, count in weights.items()) + ".  "
+        yield peers.versions(row.found for row in rows)
+
+
+def heads() -> list[str]:
+    figures = ("sentences/s", "tokens/s", "one by one", "p50 / p99, ms")
+    once = ["engine", "threads", "MB", "peak MB", "cold, s", "BLEU"]
+    return once + [f"{figure}, {name}" for name in ("greedy", "beam 5") for figure in figures]
+
+
+def line_of(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--sentences", type=int, help="only so many of each text, to try the script; all otherwise")
+    parser.add_argument("--peers", action="store_true", help="other toolkits too")
+    parser.add_argument("--environments", type=Path, default=peers.ROOT / ".bench", help="of the peers (%(default)s)")
     parser.add_argument("--write", type=Path, help="put the table between this script's marks in a Markdown file")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)  # what a process of its own does
     arguments = parser.parse_args()
+    run, threads = arguments.run, arguments.threads
     if arguments.measure:
-        engine, model, threads = arguments.measure
-        print(json.dumps(measure(engine, model, arguments.run, int(threads))))
+        engine, model, count = arguments.measure
+        print(json.dumps(measure(engine, model, run, int(count), arguments.sentences)))
         return
-    rows = []
+    rows: list[Row] = []
+    notes = []
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder)
-        for name, *options in (
-            ("float32", "--to", "compact", "--precision", "float32"),
-            ("int8", "--to", "compact"),
-            *((f"savedmodel-{beam}", "--to", "savedmodel", "--beam", str(beam)) for beam in BEAMS),
-        ):
-            subprocess.run([NMT, "export", arguments.run, made / name, *options], check=True, capture_output=True)
-        line = next(iter(experiment.read_text(Run.find(arguments.run), "test").source))
-        for engine, model in (
-            ("TensorFlow graph (the run)", Path(arguments.run)),
-            ("SavedModel", made / "savedmodel"),
-            ("compact, float32", made / "float32"),
-            ("compact, int8", made / "int8"),
-        ):
-            for threads in arguments.threads:
-                asked = [sys.executable, __file__, arguments.run, "--measure", engine, str(model), str(threads)]
-                done = subprocess.run(asked, capture_output=True, text=True)
-                if done.returncode:
-                    raise SystemExit(f"{done.stderr}\n{engine}: exit code {done.returncode}")
-                found = json.loads(done.stdout.splitlines()[-1])
-                size = megabytes(made / "savedmodel-1" / "text" if engine == "SavedModel" else model)
-                if engine.startswith("TensorFlow"):
-                    size = (model / "best.npz").stat().st_size / 1e6
-                begun = None if engine == "SavedModel" else cold(model, line, threads)
-                rows.append(row(engine, threads, found, size, begun))
-                print(rows[-1], flush=True)
-        signature = found["signature"].replace("|", r"\|")
-    figures = ("sentences/s", "tokens/s", "one by one", "p50 / p99, ms")
-    heads = ["engine", "threads", "MB", "peak MB", "cold, s", "BLEU"]
-    heads += [f"{figure}, {name}" for name in ("greedy", "beam 5") for figure in figures]
-    command = shlex.join(["python", "tests/bench/translate.py", *sys.argv[1:]])
-    text = (
-        f"`{command}`  \n{machine()}; BLEU `{signature}`\n\n"
-        + "\n".join(["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads), *rows])
-        + "\n"
-    )
+        for row in our_rows(run, threads, arguments.sentences, Path(folder)):
+            rows.append(row)
+            print(line_of(cells(row)), flush=True)
+        ours = rows[0].found
+        if arguments.peers:
+            lengths = {beam: ours[str(beam)]["lengths"] for beam in BEAMS}
+            asked = contest(Run.find(run), lengths, Path(folder))
+            for row in peer_rows(asked, threads, arguments.environments.resolve()):
+                rows.append(row)
+                print(line_of(cells(row)), flush=True)
+            notes = ["", *about_peers(rows)]
+    signature = ours["signature"].replace("|", r"\|")
+    table = [line_of(heads()), "|" + "---|" * len(heads()), *(line_of(cells(row)) for row in rows), *notes]
+    text = f"`{peers.command()}`  \n{machine()}; BLEU `{signature}`\n\n" + "\n".join(table) + "\n"
     print(text)
     if arguments.write:
         write(arguments.write, "translate", text)
-
-
-def row(engine: str, threads: int, found: dict[str, Any], size: float, begun: float | None) -> str:
-    cells = [engine, str(threads), f"{size:.1f}", f"{found['memory']:.0f}", "" if begun is None else f"{begun:.2f}"]
-    cells.append(f"{found['bleu']:.2f}")
-    for beam in BEAMS:
-        one = found[str(beam)]
-        cells += [f"{one['sentences']:,.0f}", f"{one['tokens']:,.0f}", f"{one['alone']:,.0f}"]
-        cells.append(f"{one['p50']:.1f} / {one['p99']:.1f}")
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

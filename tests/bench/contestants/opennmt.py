@@ -8,6 +8,7 @@ is not counted in the operations that the model needs. The moving average is Ope
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,16 +75,20 @@ class Timed(onmt.trainer.Trainer):
         Timed.clock.update_ended(sum(int((batch["tgt"][:, 1:, 0] != padding).sum()) for batch in true_batches))
 
 
+def options(asked: SimpleNamespace) -> Namespace:
+    found, _ = _get_parser().parse_known_args(arguments(asked))
+    ArgumentParser.validate_train_opts(found)
+    ArgumentParser.update_model_opts(found)
+    ArgumentParser.validate_model_opts(found)
+    return found
+
+
 def main() -> None:
     asked = contest.read()
     torch.set_num_threads(asked.threads)
     Timed.clock = contest.Clock(asked)
     onmt.trainer.Trainer = Timed
-    options, _ = _get_parser().parse_known_args(arguments(asked))
-    ArgumentParser.validate_train_opts(options)
-    ArgumentParser.update_model_opts(options)
-    ArgumentParser.validate_model_opts(options)
-    train(options, device_id=-1)
+    train(options(asked), device_id=-1)
     shapes = {name: tuple(weight.shape) for name, weight in Timed.trained.named_parameters()}
     contest.write(
         Timed.clock.rate,
