@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nmt.processes import Processes
     from nmt.translator import Translator
 
 __all__ = ["load"]
 
 
-def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = ()) -> Translator:
+def load(
+    directory: str | Path, *more: str | Path, settings: tuple[str, ...] = (), processes: int = 1
+) -> Translator | Processes:
     """The trained run or compact model in ``directory``, ready to translate; with ``more`` runs an ensemble.
 
     Args:
@@ -33,6 +36,8 @@ def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = (
             first: the mean of their log-probabilities counts.
         settings: changes of the first recipe's search, evaluation or device: ``("search.beam_size=1",
             "device.kind=cpu")``; of a compact model's search and ``device.threads``.
+        processes: that translate together, each with a model and a thread of its own. They begin by running the
+            program that calls this once more, as far as it is not guarded by ``if __name__ == "__main__"``.
 
     Raises:
         ValueError: no model is there, a compact one is damaged or of another version, a run has no weights yet, its
@@ -41,4 +46,8 @@ def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = (
     """
     from nmt import translator
 
+    if processes != 1:
+        from nmt.processes import Processes
+
+        return Processes(processes, directory, *more, settings=settings)
     return translator.load(directory, *more, settings=settings)()

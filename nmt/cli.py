@@ -320,6 +320,9 @@ def evaluate(
 @click.option("--no-split", is_flag=True, help="Translate a line as it is, even if it has several sentences.")
 @click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")
 @click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, metavar="N", help="Translate in N processes, one thread each."
+)
 @_with_search
 def translate(
     paths: tuple[str, ...],
@@ -334,6 +337,7 @@ def translate(
     no_split: bool,
     batch: int | None,
     threads: int | None,
+    processes: int,
     **search: Any,
 ) -> None:
     """Translate with a MODEL, or several runs as an ensemble: one line in, one line out.
@@ -365,6 +369,7 @@ def translate(
     settings += () if threads is None else (f"device.threads={threads}",)
 
     from nmt import translator as translators
+    from nmt.processes import Processes
     from nmt.translator import UNSURE
 
     load = translators.load(*directories, settings=settings)
@@ -380,13 +385,15 @@ def translate(
         doubtful = None if review is None else stack.enter_context(_writing(review))
         from tqdm import tqdm
 
-        translator = load()
+        translator = (
+            load() if processes == 1 else stack.enter_context(Processes(processes, *directories, settings=settings))
+        )
         if stream.isatty():
             logger.info("type a line and Enter; Ctrl-D ends")
         lines, number, doubts = _Lines(stream, source), 0, Counter[str]()
         shown = stream.isatty() or (output is None and sys.stdout.isatty())
         with tqdm(unit="sentence", desc="translating", leave=False, disable=shown or None) as bar:
-            for chunk in _chunks(lines, waiting=source == "-"):
+            for chunk in _chunks(lines, CHUNK * processes, waiting=source == "-"):
                 wanted = None if begun is None else list(itertools.islice(begun, len(chunk)))
                 if wanted is not None and len(wanted) < len(chunk):
                     raise CommandError(f"{prefixes} has fewer lines than {source}; line i is for line i")
@@ -452,13 +459,13 @@ def _json_of(found: Translation) -> str:
     return json.dumps(content(found) | ({"alternatives": alternatives} if alternatives else {}), ensure_ascii=False)
 
 
-def _chunks(lines: _Lines, waiting: bool) -> Iterator[list[str]]:
+def _chunks(lines: _Lines, most: int, waiting: bool) -> Iterator[list[str]]:
     """The lines, as many at once as a batch plan likes; where they are ``waiting``, those that have come so far."""
     if not waiting:
-        while chunk := list(itertools.islice(lines, CHUNK)):
+        while chunk := list(itertools.islice(lines, most)):
             yield chunk
         return
-    arrived: queue.Queue[str | BaseException | None] = queue.Queue(CHUNK)
+    arrived: queue.Queue[str | BaseException | None] = queue.Queue(most)
 
     def listen() -> None:
         try:
@@ -473,7 +480,7 @@ def _chunks(lines: _Lines, waiting: bool) -> Iterator[list[str]]:
         received = [arrived.get()]
         end = time.monotonic() + _PAUSE
         with contextlib.suppress(queue.Empty):
-            while isinstance(received[-1], str) and len(received) < CHUNK:
+            while isinstance(received[-1], str) and len(received) < most:
                 received.append(arrived.get(timeout=max(0, end - time.monotonic())))
         if chunk := [line for line in received if isinstance(line, str)]:
             yield chunk

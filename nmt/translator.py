@@ -117,11 +117,8 @@ class Translator:
         Raises:
             ValueError: ``lines`` is one string, ``n_best`` is more than the beam, or a prefix cannot be spelt.
         """
-        if isinstance(lines, str):
-            raise ValueError(f"expected a list of lines, received one string; write [{lines[:30]!r}]")
-        begun = prefixes or [""] * len(lines)
-        if len(begun) != len(lines):
-            raise TranslatorError(f"expected a prefix for each of {len(lines)} lines, received {len(begun)}")
+        check(lines, prefixes)
+        begun = [""] * len(lines) if prefixes is None else prefixes
         parts = [
             paragraphs.split(line, self._data.source_language, self._fits)
             if split and not prefix
@@ -190,6 +187,14 @@ class Translator:
         A pair with a blank side has nan for both. ``advance`` is told the number of pairs done.
         """
         return translation.score_pairs(self._engine, self._pieces, sources, targets, self._search, advance)
+
+
+def check(lines: Sequence[str], prefixes: Sequence[str] | None) -> None:
+    """Refuse what cannot be meant: one string for a list of lines, other prefixes than one a line."""
+    if isinstance(lines, str):
+        raise TranslatorError(f"expected a list of lines, received one string; write [{lines[:30]!r}]")
+    if prefixes is not None and len(prefixes) != len(lines):
+        raise TranslatorError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
 
 
 def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = ()) -> Callable[[], Translator]:

@@ -51,8 +51,10 @@ ROOMS = {
     "evaluation fine_tuning forecast training",
     "draft": "recipe corpus pieces experiment",
     "translator": "recipe pieces compact confidence engines explanation translation paragraphs run experiment",
+    "processes": "explanation translation translator",
     "synthesis": "symbols recipe corpus run experiment translator",
-    "cli": "recipe corpus score export run alignment translation evaluation experiment draft translator synthesis",
+    "cli": "recipe corpus score export run alignment translation evaluation experiment draft translator processes "
+    "synthesis",
 }
 
 # Keras is what these rooms are about; everywhere else a framework is imported where it is needed, inside a function, so
