@@ -43,7 +43,7 @@ ROOMS = {
     "evaluation": "recipe corpus score pieces batches engines translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
-    "export": "symbols recipe corpus pieces compact search model run",
+    "export": "symbols recipe corpus pieces attention compact search model run alignment",
     "fine_tuning": "symbols recipe corpus score pieces run",
     "experiment": "recipe corpus catalogue index score pieces batches model machines devices run engines evaluation "
     "fine_tuning forecast training",
@@ -66,13 +66,14 @@ KERAS = {
     "training",
     "engines.keras_engine",
     "export.savedmodel",
+    "export.signatures",
 }
 # Other packages that are heavy, or extras, and the modules that are about them.
 ABOUT = {"keras": KERAS, "onnx": {"export.graph"}, "onnxruntime": {"engines.compact_engine"}}
 INSIDE_FUNCTIONS = {
     "onnx": set(),
     "onnxruntime": set(),
-    "tensorflow": {"devices", "export.savedmodel"},
+    "tensorflow": {"devices", "export.savedmodel", "export.signatures"},
     "tensorflow_text": {"export.savedmodel"},
     "jax": {"devices", "machines"},
     "keras": {"devices", "machines"},
