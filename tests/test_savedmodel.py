@@ -258,7 +258,7 @@ def test_words_are_linked_as_by_the_toolkit(case, text_answers, both_pieces):
     expected = translation.translate(KerasEngine(model), both_pieces, READABLE, search, align=True)
     assert together(answers, "translation") == [one.text for one in expected]
     assert together(answers, "alignment") == [alignment.pharaoh(one.alignment) for one in expected]
-    assert len(set(together(answers, "alignment"))) > 20
+    assert len(set(together(answers, "alignment"))) > 8
 
 
 @pytest.mark.parametrize("seed", range(3))
