@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_WORD = "▁"
+WORD = "▁"  # what begins a word
+UNKNOWN = "▁⁇▁"  # an unknown piece of a translation, as it is said: a word of its own
 
 
 def words(pieces: Sequence[str]) -> list[str]:
     """The words that pieces spell."""
-    return [word for word in "".join(pieces).split(_WORD) if word]
+    return [word for word in "".join(pieces).split(WORD) if word]
 
 
 def soft(source: Sequence[str], target: Sequence[str], attention: np.ndarray) -> np.ndarray:
@@ -63,13 +64,13 @@ def _word_of_piece(pieces: Sequence[str]) -> list[int]:
     """The number of the word that each piece is of, -1 for a piece that is a blank alone and nothing follows it."""
     numbers, word, open_word = [], -1, False
     for piece in pieces:
-        if piece.startswith(_WORD):
+        if piece.startswith(WORD):
             open_word = False
-        if piece.strip(_WORD):
+        if piece.strip(WORD):
             if not open_word:
                 word, open_word = word + 1, True
             numbers.append(word)
-            open_word = not piece.endswith(_WORD)
+            open_word = not piece.endswith(WORD)
         else:
             numbers.append(word + 1)  # a blank alone belongs to what it begins
     return [number if number <= word else -1 for number in numbers]

@@ -218,7 +218,7 @@ def expand(
     tokens: Any,
     states: Sequence[DecoderState],
     memories: Sequence[Memory],
-    candidates: int,
+    candidates: Any,
     bias: Any = None,
 ) -> tuple[Candidates, tuple[DecoderState, ...]]:
     """What search asks for: the best next pieces after ``tokens`` [R], best first, in the eyes of M models together.
@@ -232,6 +232,7 @@ def expand(
     Args:
         models: one or several, over the same target pieces V.
         states, memories: of each model, as its own ``initial_state`` and ``encode`` give them.
+        candidates: how many; where it is a scalar of a TensorFlow graph, V at most.
         bias: [R, V], added to the log-probabilities before the best are chosen; None is none.
 
     Returns:
@@ -246,7 +247,7 @@ def expand(
     size = models[0].sizes[1]
     impossible = np.isin(np.arange(size), (PAD, BOS))
     total = ops.where(impossible, -float("inf"), total)
-    missing = max(0, candidates - size)
+    missing = max(0, candidates - size) if isinstance(candidates, int) else 0
     total = ops.pad(total, ((0, 0), (0, missing)), constant_values=-float("inf"))
     best, ids = ops.top_k(total, candidates)
     ids = ops.where(ids < size, ops.cast(ids, "int32"), PAD)

@@ -39,16 +39,15 @@ class Paragraph(NamedTuple):
     cut: bool  # whether a sentence was too long, and is several of them now
 
 
-def split(line: str, language: str, fits: Callable[[str], bool]) -> Paragraph:
+def split(line: str, language: str | None, fits: Callable[[str], bool]) -> Paragraph:
     """The sentences of ``line``; where there are none, what is there is one.
 
     Args:
         language: of the line, a code such as ``en`` or ``pt-BR``; another than sentencex knows is read like English.
+            None: the line is one sentence.
         fits: whether a sentence is short enough; one character always is.
     """
-    found = sentencex.segment(_base(language), line)
-    if "".join(found) != line:  # nothing may be lost, whatever the library does
-        found = [line]
+    found = [line] if language is None else _sentences(line, language)
     parts = [part for sentence in found for part in _parts(sentence, fits)]
     sentences, spaces = [], [""]
     for part in parts:
@@ -62,6 +61,17 @@ def split(line: str, language: str, fits: Callable[[str], bool]) -> Paragraph:
     if not sentences:
         return Paragraph([line], ["", ""], False)
     return Paragraph(sentences, spaces, len(parts) > len(found))
+
+
+def _sentences(line: str, language: str) -> list[str]:
+    """The sentences of ``line``, with their white space."""
+    found: list[str] = []
+    for sentence in sentencex.segment(_base(language), line):
+        if found and not any(map(str.isalnum, sentence)):
+            found[-1] += sentence  # a quotation mark or a row of dots is none
+        else:
+            found.append(sentence)
+    return found if "".join(found) == line else [line]  # nothing may be lost, whatever the library does
 
 
 def _parts(sentence: str, fits: Callable[[str], bool]) -> Iterator[str]:

@@ -35,6 +35,7 @@ Shape letters: B batch, K beam, R rows (B, or B * K), C candidates, T pieces of 
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy
@@ -319,7 +320,7 @@ def beam_in_graph(
     expand: Expand,
     state: State,
     memory: Memory,
-    beam_size: int,
+    beam_size: Array,
     max_length: Array,
     alpha: Array,
     *,
@@ -330,10 +331,11 @@ def beam_in_graph(
 
     The batch size and the limits may be unknown when it is traced, and the batch may be empty; T is the longest limit.
     A limit below 1 cannot be refused inside a graph: it gives PAD throughout and scores of -inf. Every array of
-    ``state`` must keep its shape and dtype from step to step; no row of ``memory`` is dropped. ``alpha`` and ``beta``
-    may be arrays of the graph; ``positions`` [B, S] bool, where there is a source piece, goes with ``beta``.
+    ``state`` must keep its shape and dtype from step to step; no row of ``memory`` is dropped. ``beam_size`` (int32),
+    ``alpha`` and ``beta`` (float32) may be scalars of the graph, which the caller has checked; ``positions`` [B, S]
+    bool, where there is a source piece, goes with ``beta``.
     """
-    _check_beam(beam_size, *(penalty for penalty in (alpha, beta) if isinstance(penalty, float | int)))
+    _check_beam(beam_size, alpha, beta)
     max_length = ops.array(max_length, dtype="int32")
 
     def unfinished(beam: BeamState, parents: Array, state: State) -> Array:
@@ -367,7 +369,7 @@ def _pick(beam: BeamState, parents: Array, sentences: Array) -> tuple[BeamState,
     return BeamState(**picked), parents[rows]
 
 
-def begin(ops: Any, beam_size: int, max_length: Array, positions: Array | None = None) -> tuple[BeamState, Array]:
+def begin(ops: Any, beam_size: Array, max_length: Array, positions: Array | None = None) -> tuple[BeamState, Array]:
     """The beam before its first step: one live sequence a sentence, so that the first step gives K different ones.
 
     Beside it, as of ``advance``, the rows [B * K] which these sequences grew from: each from its own. ``positions``
@@ -511,15 +513,20 @@ def _first_rows(ops: Any, batch_size: Any, rows: Any) -> Array:
     return (ops.arange(batch_size, dtype="int32") * rows)[:, None]
 
 
-def _check_beam(beam_size: int, alpha: float = 0.0, beta: float = 0.0, diversity: float = 0.0) -> None:
-    if beam_size < 1:
+def _known(number: Any) -> bool:
+    """Whether it is a number by now, and not a scalar of a graph that is being traced."""
+    return isinstance(number, Real)
+
+
+def _check_beam(beam_size: Array, alpha: Array = 0.0, beta: Array = 0.0, diversity: float = 0.0) -> None:
+    if _known(beam_size) and beam_size < 1:
         raise ValueError(f"beam_size must be at least 1; got {beam_size}. A beam of 1 is greedy search.")
     for name, penalty, usual in (
         ("length penalty's alpha", alpha, "0 compares plain log-probabilities, 0.6 to 1 is usual."),
         ("coverage penalty's beta", beta, "0 is no such penalty, 0.2 is usual."),
         ("diversity", diversity, "0 is none, 0.1 to 1 is usual."),
     ):
-        if not 0 <= penalty < math.inf:
+        if _known(penalty) and not 0 <= penalty < math.inf:
             raise ValueError(f"The {name} must be a finite number of at least 0; got {penalty}. {usual}")
 
 
@@ -544,15 +551,15 @@ def _check_memory(memory: Memory, rows: int) -> None:
     _map(check, memory)
 
 
-def _check_candidates(candidates: Candidates, rows: Any, at_least: int) -> None:
-    # Inside a graph the rows are unknown; the number of candidates is always known.
+def _check_candidates(candidates: Candidates, rows: Any, at_least: Array) -> None:
+    # Inside a graph the rows are unknown; so is the number of candidates where the beam size is.
     shapes = tuple(candidates.log_probabilities.shape), tuple(candidates.ids.shape)
     wrong_rows = isinstance(rows, int) and {shape[0] for shape in shapes} - {rows, None}
     if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1] or wrong_rows:
         raise ValueError(
             f"expand must return log_probabilities and ids of one shape [{rows}, C]; got {shapes[0]} and {shapes[1]}."
         )
-    if shapes[0][1] < at_least:
+    if _known(at_least) and _known(shapes[0][1]) and shapes[0][1] < at_least:
         raise ValueError(
             f"expand must return at least {at_least} candidates a row for this search (twice beam_size for a beam); "
             f"got {shapes[0][1]}. Use a smaller beam_size, or fill up a small vocabulary with candidates of "

@@ -310,7 +310,7 @@ def _alignments(
 
 def _said(pieces: Pieces, ids: Ids) -> list[str]:
     """The pieces of a translation as they are said: what is unknown is a word of its own, "⁇"."""
-    return ["▁⁇▁" if piece == UNK else text for piece, text in zip(ids, pieces.text_of(ids), strict=True)]
+    return [alignment.UNKNOWN if piece == UNK else text for piece, text in zip(ids, pieces.text_of(ids), strict=True)]
 
 
 def length_limit(source_pieces: int, settings: Search) -> int:

@@ -45,7 +45,7 @@ ROOMS = {
     "paragraphs": "pieces alignment translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
-    "export": "symbols recipe corpus pieces compact confidence search model run",
+    "export": "symbols recipe corpus pieces attention compact confidence search model run alignment",
     "fine_tuning": "symbols recipe corpus score pieces run",
     "experiment": "recipe corpus catalogue index score pieces batches model machines devices run engines confidence "
     "evaluation fine_tuning forecast training",
@@ -70,13 +70,14 @@ KERAS = {
     "training",
     "engines.keras_engine",
     "export.savedmodel",
+    "export.signatures",
 }
 # Other packages that are heavy, or extras, and the modules that are about them.
 ABOUT = {"keras": KERAS, "onnx": {"export.graph"}, "onnxruntime": {"engines.compact_engine"}}
 INSIDE_FUNCTIONS = {
     "onnx": set(),
     "onnxruntime": set(),
-    "tensorflow": {"devices", "export.savedmodel"},
+    "tensorflow": {"devices", "export.savedmodel", "export.signatures"},
     "tensorflow_text": {"export.savedmodel"},
     "jax": {"devices", "machines"},
     "keras": {"devices", "machines"},

@@ -57,6 +57,8 @@ def test_of_any_line_nothing_is_lost(parts, language, longest):
         ("ja", "これはペンです。あれは本です！", ["これはペンです。", "あれは本です！"]),
         ("en-GB", "a man sleeps . a dog runs .", ["a man sleeps .", "a dog runs ."]),
         ("en", "no end", ["no end"]),
+        ("en", "He left. —! Who knows?", ["He left. —!", "Who knows?"]),
+        (None, "One. Two.", ["One. Two."]),
     ],
 )
 def test_sentences_end_where_a_reader_sees_it(language, line, sentences):

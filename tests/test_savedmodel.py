@@ -3,9 +3,11 @@
 import errno
 import json
 import random
+import re
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -13,13 +15,14 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from nmt import alignment, pieces, recipe, translation
 from nmt import model as models
-from nmt import pieces, recipe, translation
 from nmt.batches import pad_source
+from nmt.corpus import without_control
 from nmt.engines.keras_engine import KerasEngine
-from nmt.export import savedmodel
+from nmt.export import savedmodel, signatures
 from nmt.export.savedmodel import ExportError, export
-from nmt.symbols import BOS, EOS, PAD
+from nmt.symbols import BOS, EOS, PAD, UNK
 
 SMALL = {"embedding_units": 8, "encoder_units": 6, "decoder_units": 7, "attention_units": 6, "readout_units": 8}
 FLOWS = {
@@ -56,19 +59,40 @@ HARD_LINES = [
 HARD_LINES += [f"ka{control}lo" for control in "\x01\t\x1f\x7f\x80\x85\x9f\u2029"]  # as \0 and U+2028: blanks
 HARD_LINES += ["\ufeffmi", b"ka \xff\xfe lo", b"mi\xe2\x82 tu"]
 
+# Settings that `search` is given; with a factor of 32 bits, seven tenths of ten pieces would be six.
+SOUGHT = [
+    {"beam_size": 6, "length_penalty": 0.0, "coverage_penalty": 0.0, "max_length_factor": 0.7, "max_length_extra": 4},
+    {"beam_size": 2, "length_penalty": 1.5, "coverage_penalty": 0.6, "max_length_factor": 2.0, "max_length_extra": 1},
+    {"beam_size": 1, "length_penalty": 0.8, "coverage_penalty": 0.2, "max_length_factor": 1.5, "max_length_extra": 3},
+]
+WRONG = {
+    "beam_size must be from 1 to 100; received] [0]": {"beam_size": 0},
+    "beam_size must be from 1 to 100; received] [101]": {"beam_size": 101},
+    "length_penalty must be from 0 to 10; received] [-0.5]": {"length_penalty": -0.5},
+    "coverage_penalty must be from 0 to 10; received] [nan]": {"coverage_penalty": float("nan")},
+    "max_length_factor must be from 0 to 100; received] [inf]": {"max_length_factor": float("inf")},
+    "max_length_extra must be from 1 to 1000; received] [0]": {"max_length_extra": 0},
+}
+
 CLIENT = """
 import json, os, sys
 for missing in {missing}:
     sys.modules[missing] = None  # importing it fails
 os.chdir({directory!r})
 {readme}
+signatures = tf.saved_model.load("{name}").signatures
 answers = []
-for batch in json.load(sys.stdin):
+for name, inputs in json.load(sys.stdin):
+    batch = inputs["{name}"]
     if "{name}" == "text":
-        tensor = tf.constant([bytes.fromhex(line) for line in batch], tf.string)
+        inputs["text"] = tf.constant([bytes.fromhex(line) for line in batch], tf.string)
     else:
-        tensor = tf.reshape(tf.constant(batch, tf.int32), (len(batch), -1 if batch else 0))
-    answers.append({{key: value.numpy().tolist() for key, value in translate({name}=tensor).items()}})
+        inputs["ids"] = tf.reshape(tf.constant(batch, tf.int32), (len(batch), -1 if batch else 0))
+    asked = translate if name == "serving_default" else signatures[name]
+    try:
+        answers.append({{key: value.numpy().tolist() for key, value in asked(**inputs).items()}})
+    except tf.errors.InvalidArgumentError as error:
+        answers.append(str(error))
 json.dump(answers, open({answers!r}, "w"), default=bytes.decode)
 """
 
@@ -124,14 +148,17 @@ def pretend_gpu(patch):
     patch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["a GPU"] if kind == "GPU" else devices(kind))
 
 
-def call(directory, name, batches, missing):
-    """The answers of the SavedModel ``name`` to ``batches``, from a new process that starts as the README says."""
+def call(directory, name, requests, missing):
+    """The answers of the SavedModel ``name`` to ``requests``, from a new process that starts as the README says.
+
+    A request is the name of a signature and its inputs; an answer its outputs, or the error that it raised.
+    """
     section = (directory / "README.md").read_text(encoding="utf-8").split(f"## `{name}/`")[1]
     readme = section.split("\n\n")[1].replace("    ", "")
     answers = directory.parent / f"{name}.json"
     client = CLIENT.format(name=name, missing=missing, directory=str(directory), readme=readme, answers=str(answers))
     command = [sys.executable, "-I", "-c", client]
-    done = subprocess.run(command, input=json.dumps(batches), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=json.dumps(requests), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(answers.read_text(encoding="utf-8"))
 
@@ -144,48 +171,244 @@ def together(answers, name):
     return [row for answer in answers for row in answer[name]]
 
 
-def test_text_in_a_fresh_process_translates_as_the_toolkit(case, both_pieces):
-    model, search, directory = case
-    lines = [*generated_lines(100 - len(HARD_LINES), seed=2), *HARD_LINES]
-    raw = [line if isinstance(line, bytes) else line.encode() for line in lines]
-    readable = [line.decode(errors="replace") for line in raw]
-    expected = translation.translate(KerasEngine(model), both_pieces, readable, search)
+def padded(scores, count):
+    """The scores of one sentence, filled up as a SavedModel does."""
+    return [*scores, *[signatures.NONE] * (count - len(scores))]
+
+
+RAW = [line if isinstance(line, bytes) else line.encode() for line in (*generated_lines(79, seed=2), *HARD_LINES)]
+READABLE = [line.decode(errors="replace") for line in RAW]
+
+
+@pytest.fixture(scope="module")
+def text_answers(case):
+    """What ``text/`` answers in one new process, by what it is asked."""
+    _, _, directory = case
+    coded = [line.hex() for line in RAW]
+    asked = {"default": [("serving_default", {"text": batch}) for batch in [*batched(coded, 7), *batched(coded, 1)]]}
+    asked["align"] = [("align", {"text": batch}) for batch in batched(coded, 9)]
+    for number, settings in enumerate(SOUGHT):
+        asked[f"search {number}"] = [("search", {"text": batch, **settings}) for batch in batched(coded, 25)]
+    for message, wrong in WRONG.items():
+        asked[message] = [("search", {"text": coded[:2], **SOUGHT[0], **wrong})]
+    for size in (0, 2):  # 2 blank ones
+        asked[f"nothing {size}"] = [
+            (name, {"text": [""] * size, **(SOUGHT[0] if name == "search" else {})})
+            for name in ("serving_default", "align", "search")
+        ]
+    asked["readme"] = list(map(in_columns, re.findall("curl -d '(.*)'", (directory / "README.md").read_text("utf-8"))))
+    requests = [request for one in asked.values() for request in one]
+    answers = iter(call(directory, "text", requests, missing=("nmt", "sentencepiece")))
+    return {name: [next(answers) for _ in one] for name, one in asked.items()}
+
+
+def in_columns(body):
+    """The request that TensorFlow Serving makes of JSON."""
+    body = json.loads(body)
+    inputs = body["inputs"] if "inputs" in body else {"text": body["instances"]}
+    text = [line.encode().hex() for line in inputs["text"]]
+    return body.get("signature_name", "serving_default"), {**inputs, "text": text}
+
+
+def test_the_requests_of_the_readme_are_answered(text_answers):
+    translated, aligned, sought = text_answers["readme"]
+    assert len(translated["translation"]) == 2
+    assert aligned["alignment"] != [""]
+    assert sought["translations"] == aligned["translations"]
+
+
+def check_translations(answers, expected, count):
+    """The n best of ``text/`` against those of the toolkit."""
+    found = [[one, *one.alternatives] for one in expected]
+    assert together(answers, "translation") == [one.text for one in expected]
+    np.testing.assert_allclose(together(answers, "score"), [one.score for one in expected], rtol=0, atol=1e-4)
+    assert together(answers, "count") == [len(some) for some in found]
+    texts = [[one.text for one in some] + [""] * (count - len(some)) for some in found]
+    assert together(answers, "translations") == texts
+    scores = [padded([one.score for one in some], count) for some in found]
+    np.testing.assert_allclose(together(answers, "scores"), scores, rtol=0, atol=1e-4)
+
+
+def test_text_in_a_fresh_process_translates_as_the_toolkit(case, text_answers, both_pieces):
+    model, search, _ = case
+    expected = translation.translate(KerasEngine(model), both_pieces, READABLE, search, n_best=search.beam_size)
     assert len({found.text for found in expected}) > 60  # the model does tell sentences apart
+    check_translations(text_answers["default"], 2 * expected, search.beam_size)
+    if search.beam_size > 1:
+        assert len({len(found.alternatives) for found in expected}) > 2  # some have fewer than others
 
-    coded = [line.hex() for line in raw]
-    batches = [*batched(coded, 7), *batched(coded, 1), []]
-    *answers, empty = call(directory, "text", batches, missing=("nmt", "sentencepiece"))
-    assert together(answers, "translation") == 2 * [found.text for found in expected]
-    np.testing.assert_allclose(together(answers, "score"), 2 * [found.score for found in expected], rtol=0, atol=1e-4)
-    assert empty == {"translation": [], "score": []}
-
-    blank = [number for number, line in enumerate(readable) if not both_pieces[0].encode(line)]
+    blank = [number for number, line in enumerate(READABLE) if not both_pieces[0].encode(line)]
     assert len(blank) >= 3
     assert {expected[number] for number in blank} == {translation.Translation("", 0.0)}
 
 
-def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, both_pieces):
-    model, search, directory = case
-    sources = [ids for ids in both_pieces[0].encode_lines(generated_lines(30, seed=3)) if ids]
-    best = [found[0] for found in translation.best(sources, KerasEngine(model), search)]
-    expected = [[piece for piece in one.ids if piece != PAD] for one in best]
+def test_a_beam_with_given_settings_translates_as_the_toolkit(case, text_answers, both_pieces):
+    model, _, _ = case
+    engine = KerasEngine(model)
+    for number, settings in enumerate(SOUGHT):
+        # Greedy search knows no penalties: a beam of 1 must not either.
+        search, count = recipe.Search(loop_guard=False, **settings), settings["beam_size"]
+        expected = translation.translate(engine, both_pieces, READABLE, search, n_best=count)
+        check_translations(text_answers[f"search {number}"], expected, count)
+
+
+def test_words_are_linked_as_by_the_toolkit(case, text_answers, both_pieces):
+    model, search, _ = case
+    answers = text_answers["align"]
+    expected = translation.translate(KerasEngine(model), both_pieces, READABLE, search, align=True)
+    assert together(answers, "translation") == [one.text for one in expected]
+    assert together(answers, "alignment") == [alignment.pharaoh(one.alignment) for one in expected]
+    assert len(set(together(answers, "alignment"))) > 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_words_in_the_graph_are_those_of_alignment(seed):
+    chance = np.random.default_rng(seed)
+    pieces_of_both = [
+        [
+            [*chance.choice(["▁", "▁▁", "a", "▁a", "a▁", "▁a▁", "b▁c", "<0xE2>", "é"], size)]
+            for size in (0, 1, *range(9))
+        ]
+        for _ in range(2)
+    ]
+    chance.shuffle(pieces_of_both[0])
+    source, target = (
+        tf.ragged.constant(some, dtype=tf.string, ragged_rank=1).to_tensor("", shape=[None, width])
+        for some, width in zip(pieces_of_both, (11, 9), strict=True)
+    )
+    attention = chance.dirichlet(np.full(11, 0.1), size=(len(source), 9)).astype("float32")
+    found = signatures.links(signatures.words(source), signatures.words(target), attention).numpy()
+    expected = [
+        alignment.pharaoh(alignment.hard(alignment.soft(*pair)))
+        for pair in zip(*pieces_of_both, attention, strict=True)
+    ]
+    assert [one.decode() for one in found] == expected
+    assert len(set(expected)) > 5
+
+
+def test_half_the_vocabulary_bounds_the_beam():
+    assert signatures.bounds(SimpleNamespace(sizes=(300, 40)))["beam_size"] == ("int32", 1, 20)
+    assert signatures.bounds(SimpleNamespace(sizes=(40, 300)))["beam_size"] == ("int32", 1, 100)
+
+
+def test_attention_is_that_of_the_translation_as_the_toolkit_scores_it(case, text_answers, both_pieces):
+    model, search, _ = case
+    sources = both_pieces[0].encode_lines(map(without_control, READABLE))
+    found = translation.best([ids for ids in sources if ids], KerasEngine(model), search)
+    targets = [[piece for piece in hypotheses[0].ids if piece != EOS] for hypotheses in found]
+    _, expected = translation.score(KerasEngine(model), [ids for ids in sources if ids], targets)
+    rows = zip(
+        *(together(text_answers["align"], name) for name in ("source_pieces", "target_pieces", "attention")),
+        strict=True,
+    )
+    expected = iter(zip(targets, expected, strict=True))
+    for ids, (read, said, attention) in zip(sources, rows, strict=True):
+        attention = np.array(attention)
+        read, said = [piece for piece in read if piece], [piece for piece in said if piece]
+        assert read == [*both_pieces[0].text_of(ids), "</s>"]
+        assert not attention[len(said) :].any()
+        assert not attention[:, len(read) :].any()
+        if not ids:
+            assert said == []
+            continue
+        target, paid = next(expected)
+        spelt = [
+            "▁⁇▁" if piece == UNK else text for piece, text in zip(target, both_pieces[1].text_of(target), strict=True)
+        ]
+        assert said in (spelt, [*spelt, "</s>"])
+        attention = attention[: len(said), : len(read)]
+        np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(attention, paid[: len(said), : len(read)], atol=1e-5)
+
+
+def test_nothing_to_translate_is_answered_by_every_signature(text_answers):
+    for answer in text_answers["nothing 0"]:
+        assert all(value == [] for value in answer.values())
+    for answer in text_answers["nothing 2"]:
+        assert answer["translation"] == ["", ""]
+        assert answer["score"] == [0, 0]
+        assert answer["count"] == [1, 1]
+        assert [len(row) for row in answer["translations"]] == [len(row) for row in answer["scores"]]
+        assert all(row == padded([0], len(row)) for row in answer["scores"])
+    _, aligned, _ = text_answers["nothing 2"]
+    assert aligned["alignment"] == ["", ""]
+    assert aligned["source_pieces"] == [["</s>"], ["</s>"]]
+    assert aligned["target_pieces"] == aligned["attention"] == [[], []]
+
+
+def test_settings_out_of_bounds_are_refused_with_the_bounds(text_answers):
+    for message in WRONG:
+        (answer,) = text_answers[message]
+        assert message in answer
+
+
+@pytest.fixture(scope="module")
+def sources(both_pieces):
+    return [ids for ids in both_pieces[0].encode_lines(generated_lines(30, seed=3)) if ids]
+
+
+@pytest.fixture(scope="module")
+def ids_answers(case, sources):
+    """What ``ids/`` answers in one new process, by what it is asked; the last two batches are blank ones and no row."""
+    _, search, directory = case
+    several = [pad_source(batch).tolist() for batch in batched(sources, 7)]
+    single = [pad_source([ids]).tolist() for ids in sources]
+    special = [[[17, 42, EOS], [EOS, PAD, PAD], [PAD, PAD, PAD]], []]
+    given = {name: getattr(search, name) for name in SOUGHT[0]}
+    asked = {
+        "default": [("serving_default", {"ids": batch}) for batch in [*several, *single, *special]],
+        "align": [("align", {"ids": batch}) for batch in [*several, *special]],
+        "search": [("search", {"ids": batch, **given}) for batch in [*several, *special]],
+        "wrong": [("search", {"ids": several[0], **given, "beam_size": 1000})],
+    }
+    requests = [request for one in asked.values() for request in one]
+    answers = iter(call(directory, "ids", requests, missing=("nmt", "sentencepiece", "tensorflow_text")))
+    return {name: [next(answers) for _ in one] for name, one in asked.items()}
+
+
+def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, sources, ids_answers):
+    model, search, _ = case
+    found = translation.best(sources, KerasEngine(model), search, n_best=search.beam_size)
+    expected = [some[0].ids for some in found]
     assert {ids[-1] == EOS for ids in expected} == {True, False}  # some end by themselves, some at their limit
 
-    batches = [pad_source(batch).tolist() for size in (7, 1) for batch in batched(sources, size)]
-    blank = [[17, 42, EOS], [EOS, PAD, PAD], [PAD, PAD, PAD]]
-    missing = ("nmt", "sentencepiece", "tensorflow_text")
-    *answers, beside_blank, empty = call(directory, "ids", [*batches, blank, []], missing)
+    *answers, beside_blank, empty = ids_answers["default"]
     for answer in answers:
         assert len(answer["ids"][0]) == max(map(unpadded_length, answer["ids"]))  # as wide as the longest needs
     translations = together(answers, "ids")
     assert [ids[: unpadded_length(ids)] for ids in translations] == 2 * expected
     assert not any({PAD, BOS} & set(ids[: unpadded_length(ids)]) for ids in translations)
-    np.testing.assert_allclose(together(answers, "score"), 2 * [one.score for one in best], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(together(answers, "score"), 2 * [some[0].score for some in found], rtol=0, atol=1e-4)
+    hypotheses = [
+        [ids[: unpadded_length(ids)] for ids in some[:count]]
+        for some, count in zip(together(answers, "hypotheses"), together(answers, "count"), strict=True)
+    ]
+    assert hypotheses == 2 * [[one.ids for one in some] for some in found]
+    scores = [padded([one.score for one in some], search.beam_size) for some in found]
+    np.testing.assert_allclose(together(answers, "scores"), 2 * scores, rtol=0, atol=1e-4)
 
     assert beside_blank["score"][0] < 0
     assert beside_blank["score"][1:] == [0, 0]
+    assert beside_blank["count"][1:] == [1, 1]
     assert set(beside_blank["ids"][1] + beside_blank["ids"][2]) == {PAD}
-    assert empty == {"ids": [], "score": []}
+    assert all(value == [] for value in empty.values())
+
+
+def test_other_signatures_give_the_same_ids(sources, ids_answers):
+    default, aligned, sought = (ids_answers[name] for name in ("default", "align", "search"))
+    default = [*default[: len(aligned) - 2], *default[-2:]]
+    for plain, with_attention, by_beam in zip(default, aligned, sought, strict=True):
+        for other in (with_attention, by_beam):
+            assert {name: other[name] for name in ("ids", "hypotheses", "count")}.items() <= plain.items()
+            np.testing.assert_allclose(other["scores"], plain["scores"], rtol=0, atol=1e-4)
+    for answer, batch in zip(aligned, batched(sources, 7), strict=False):
+        attention = np.array(answer["attention"])  # [B, T, S]
+        real = pad_source(batch) != PAD
+        assert attention.shape == (*np.shape(answer["ids"]), real.shape[1])
+        assert not attention[~np.broadcast_to(real[:, None], attention.shape)].any()
+        np.testing.assert_allclose(attention.sum(axis=2), np.array(answer["ids"]) != PAD, atol=1e-5)
+    (refusal,) = ids_answers["wrong"]
+    assert "beam_size must be from 1 to 100; received] [1000]" in refusal
 
 
 def unpadded_length(ids):
@@ -234,6 +457,13 @@ def test_a_model_of_mixed_precision_is_exported_in_float32(both_pieces, tmp_path
 # Refusals
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """An export without graphs, for what is about writing alone."""
+    monkeypatch.setattr(signatures, "of_ids", lambda *_: {})
+    monkeypatch.setattr(signatures, "of_text", lambda *_: {})
+
+
 @pytest.fixture(scope="module")
 def model(both_pieces):
     return build("recurrent", both_pieces)
@@ -258,6 +488,7 @@ def test_what_no_graph_has_is_refused(model, both_pieces, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_failure_half_way_leaves_nothing(model, both_pieces, tmp_path, monkeypatch):
     written = []
 
@@ -274,6 +505,7 @@ def test_a_failure_half_way_leaves_nothing(model, both_pieces, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("quick")
 def test_what_tensorflow_cannot_write_is_refused_with_the_reason_and_leaves_nothing(model, both_pieces, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
@@ -287,6 +519,7 @@ def test_what_tensorflow_cannot_write_is_refused_with_the_reason_and_leaves_noth
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_place_that_cannot_be_written_is_refused(model, both_pieces, tmp_path):
     (tmp_path / "file").write_text("precious")
     with pytest.raises(ExportError, match=r"cannot write .*/file/new: (File exists|Not a directory)\."):

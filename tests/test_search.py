@@ -717,6 +717,30 @@ def test_the_graph_weighs_coverage_as_the_host_loop_does(keras):
     assert (expected.ids != beam_of_table(table, hashes, 3, limits, 1.0).ids).any()
 
 
+def test_one_graph_serves_every_beam_size(keras):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("other backends trace with known shapes")
+    import tensorflow
+
+    table = random_tables(seed=5, ending=0.5)
+    expand = hashed(keras.ops, table, 10)
+
+    def run(hashes, limits, beam_size, alpha):
+        state = first_state(hashes, beam_size, keras.ops)
+        return search.beam_in_graph(keras.ops, expand, state, None, beam_size, limits, alpha)
+
+    unknown, scalar, penalty = (
+        tensorflow.TensorSpec(shape, dtype) for shape, dtype in (([None], "int32"), ([], "int32"), ([], "float32"))
+    )
+    run = tensorflow.function(run, input_signature=[unknown, unknown, scalar, penalty])
+    hashes, limits = numpy.arange(23, dtype="int32"), numpy.arange(23, dtype="int32") * 5 % 11 + 1
+    for beam_size, alpha in ((1, 0.0), (2, 1.0), (5, 0.6)):
+        expected = beam_of_table(table, hashes, beam_size, limits, alpha)
+        found = run(hashes, limits, beam_size, alpha)
+        numpy.testing.assert_array_equal(found.ids, expected.ids)
+        numpy.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
+
+
 def test_ties_in_the_graph_go_to_the_same_candidates(keras):
     # Every piece is as probable as every other, so that nothing but the order of candidates decides.
     table = numpy.full((HASHES, 6), -math.log(4), dtype="float32")

@@ -4,7 +4,7 @@
     ids/     pieces in, pieces out: plain TensorFlow; the piece models lie beside it, in assets.extra/
 
 One folder with both would not do: without tensorflow-text nothing of it would load. TensorFlow and tensorflow-text are
-imported by ``export`` alone. Shape letters: B batch, S source length, T target length.
+imported where they are needed. Shape letters: B batch, K beam, S source length, T target length.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
-from keras import ops
 
 from nmt import recipe
-from nmt.corpus import CONTROL
-from nmt.model import TranslationModel, expand
+from nmt.export import signatures
+from nmt.model import TranslationModel
 from nmt.pieces import Pieces
-from nmt.search import Candidates, beam_in_graph, gather_rows, repeat_rows
 from nmt.symbols import EOS, PAD
 
 _README = """\
 # A translator as TensorFlow SavedModels
 
-Written with TensorFlow {version}. Beam ({beam_size}), length penalty and length limit are part of the graphs.
+Written with TensorFlow {version}. Each of the two has three signatures:
+
+| signature | what it gives |
+|---|---|
+| `serving_default` | the {beam_size} best translations of each sentence, and their scores |
+| `align` | the same, and which word of the best one comes from which of the source, at the cost of a second pass |
+| `search` | the same as `serving_default`, by a beam whose settings are inputs |
+
+In the first two the beam ({beam_size}), its penalties and its limit of length are part of the graph.
 
 ## `text/`: strings in, strings out
 
@@ -37,14 +42,48 @@ Written with TensorFlow {version}. Beam ({beam_size}), length penalty and length
     translate = tf.saved_model.load("text").signatures["serving_default"]
     print(translate(text=tf.constant(["One sentence.", "Another."]))["translation"].numpy()[0].decode())
 
-`text` is a batch of sentences in UTF-8, one a string. `score` is the log-probability of each translation, divided by
-the length penalty (by nothing where the beam is 1). A blank string gives an empty translation with score 0.
+`text` [B] is a batch of sentences in UTF-8, one a string. What comes back, with K for the size of the beam:
+
+| output | shape, type | |
+|---|---|---|
+| `translation` | [B] string | the best translation |
+| `score` | [B] float32 | its log-probability over the length penalty, plus the coverage penalty (beam of 1: neither) |
+| `translations` | [B, K] string | the best translations, best first; "" where a sentence has fewer |
+| `scores` | [B, K] float32 | their scores; {none} where there is none, as JSON has no -Infinity |
+| `count` | [B] int32 | how many there are |
+
+A blank string has one translation, which is empty, with score 0.
+
+`align` gives besides, for a source of S pieces and a best translation of T:
+
+| output | shape, type | |
+|---|---|---|
+| `alignment` | [B] string | "0-0 2-1": the second target word comes from the third of the source (source first) |
+| `source_pieces` | [B, S] string | the pieces that were read, with the end `</s>`; "" behind |
+| `target_pieces` | [B, T] string | the pieces that were said, likewise, without the end where the limit cut them |
+| `attention` | [B, T, S] float32 | what share of its attention a target piece paid to each source piece; 0 behind |
+
+Words are what blanks separate, in a line as the pieces have normalised it; a piece with "▁" before it begins one.
+
+`search` takes besides `text` these scalars, all of them:
+
+| input | type | from | to | |
+|---|---|---|---|---|
+{settings}
+
+In Python they may be plain numbers: `search(text=["One sentence."], {arguments})`.
 
 TensorFlow Serving, of this TensorFlow's version or later, brings the operations of tensorflow-text with it; mount the
 folder as a version of a model and send sentences:
 
     docker run -p 8501:8501 -v "$PWD/text:/models/translator/1" -e MODEL_NAME=translator tensorflow/serving
-    curl -d '{{"instances": ["One sentence.", "Another."]}}' http://localhost:8501/v1/models/translator:predict
+    url=http://localhost:8501/v1/models/translator:predict
+    curl -d '{{"instances": ["One sentence.", "Another."]}}' $url
+    curl -d '{{"signature_name": "align", "instances": ["One sentence."]}}' $url
+    curl -d '{{"signature_name": "search", "inputs": {{"text": ["One sentence."], {example}}}}}' $url
+
+Scalars have no place in rows (`instances`), so `search` is asked in columns (`inputs`); and it cannot be asked of a
+server that batches requests (`--enable_batching`), which takes no scalars either.
 
 ## `ids/`: pieces in, pieces out
 
@@ -52,11 +91,18 @@ folder as a version of a model and send sentences:
     translate = tf.saved_model.load("ids").signatures["serving_default"]
     print(translate(ids=tf.constant([[17, 42, {eos}], [5, {eos}, {pad}]]))["ids"])
 
-`ids` are the SentencePiece ids of each sentence, `{eos}` behind them, filled up with `{pad}` on the right; the ids that
-come back likewise (without `{eos}` where a translation was cut at its limit). The SentencePiece models are
-`ids/assets.extra/source.model` and `target.model`.
-"""
+`ids` [B, S] int32 are the SentencePiece ids of each sentence, `{eos}` behind them, filled up with `{pad}` on the right.
+What comes back is in the same form (without `{eos}` where a translation was cut at its limit):
 
+| output | shape, type | |
+|---|---|---|
+| `ids` | [B, T] int32 | the best translation |
+| `hypotheses` | [B, K, T] int32 | the best translations, best first; as long as the longest of all |
+| `score`, `scores`, `count` | | as above |
+| `attention` | [B, T, S] float32 | as above: of `align` alone, for each piece of the best translation |
+
+The SentencePiece models are `ids/assets.extra/source.model` and `target.model`.
+"""
 
 # Settings of search that the host's loop alone obeys; the guard against loops is the host's too, and is left out.
 _NOT_IN_GRAPH = ("diversity", "min_length", "no_repeat_ngram", "sample")
@@ -71,15 +117,28 @@ def export(
 ) -> None:
     """Write ``model`` to a new ``directory`` as the SavedModels ``text/`` and ``ids/``, with a README.md.
 
-    Each has one signature, ``serving_default``; the batch may have any size, 0 included:
+    Each has three signatures; the batch may have any size, 0 included:
 
-        text/   text [B] string  →  translation [B] string, score [B] float32
-        ids/    ids [B, S] int32, EOS at each row's end and PAD behind it
-                →  ids [B, T] int32 in the same form, score [B] float32
+        text/
+        serving_default   text [B] string
+                          →  translation [B] string, score [B] float32: the best one
+                             translations [B, K] string, scores [B, K] float32, count [B] int32: the K best
+        align             the same, and of the best one
+                          →  alignment [B] string, source_pieces [B, S] string, target_pieces [B, T] string,
+                             attention [B, T, S] float32
+        search            text, and ``signatures.SETTINGS``, scalars  →  as serving_default
+
+        ids/
+        serving_default   ids [B, S] int32, EOS at each row's end and PAD behind it
+                          →  ids [B, T] int32 in the same form, score [B] float32: the best one
+                             hypotheses [B, K, T] int32, scores [B, K] float32, count [B] int32: the K best
+        align             the same, and of the best one  →  attention [B, T, S] float32
+        search            ids, and ``signatures.SETTINGS``, scalars  →  as serving_default
 
     They translate as ``nmt.translation.translate`` does with the same ``search`` but for its guard against loops:
     scores are log-probabilities, of a beam divided by the length penalty, with the coverage penalty added, and a
-    sentence without pieces gets an empty translation with score 0.
+    sentence without pieces gets one translation, empty and with score 0. Where a sentence has fewer than K, the rest
+    are empty with the score ``signatures.NONE``. A setting out of its bounds is refused by the graph.
 
     The graphs are traced from a float32 copy of the model without cuDNN: cuDNN's operations, which a model on a GPU
     takes, exist on no CPU. Everything is written beside ``directory`` and renamed into place.
@@ -125,24 +184,11 @@ def export(
         for name, pieces in (("source", source_pieces), ("target", target_pieces))
     )
 
-    def translate_ids(ids: Any) -> dict[str, Any]:
-        best, scores = _translate(portable, search, ids)
-        return {"ids": best, "score": scores}
-
-    def translate_text(text: Any) -> dict[str, Any]:
-        valid = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")  # as text files are read
-        readable = tf.strings.regex_replace(valid, CONTROL, " ")  # as nmt.corpus.without_control does
-        source = source_tokenizer.tokenize(readable).to_tensor(PAD)  # [B, S]
-        best, scores = _translate(portable, search, source)
-        pieces = tf.ragged.boolean_mask(best, (best != EOS) & (best != PAD))
-        lines = tf.strings.regex_replace(target_tokenizer.detokenize(pieces), "[\r\n]", " ")  # as Pieces.decode does
-        return {"translation": lines, "score": scores}
-
     # Traced before anything is written, so that below TensorFlow's errors are those of writing.
-    ids = _signature(translate_ids, tf.TensorSpec([None, None], tf.int32, "ids"))
-    text = _signature(translate_text, tf.TensorSpec([None], tf.string, "text"))
+    ids = signatures.of_ids(portable, search)
+    text = signatures.of_text(portable, search, source_tokenizer, target_tokenizer)
     weights = [weight.value for weight in portable.weights]
-    readme = _README.format(version=tf.__version__, beam_size=search.beam_size, eos=EOS, pad=PAD)
+    readme = _readme(tf.__version__, search, model)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as beside:
@@ -170,42 +216,23 @@ def _portable(model: TranslationModel) -> TranslationModel:
     return portable
 
 
-def _translate(model: TranslationModel, settings: recipe.Search, source: Any) -> tuple[Any, Any]:
-    """The best hypothesis [B, T] and its score [B] for each row of ``source`` [B, S], as part of a graph.
-
-    A row without pieces needs no care on its way (without cuDNN a fully masked row is harmless): its limit of 0 keeps
-    it out of the search.
-    """
-    width = ops.shape(source)[1]
-    source = ops.pad(source, ((0, 0), (0, ops.maximum(0, 1 - width))), constant_values=PAD)  # an LSTM needs a column
-    pieces = ops.count_nonzero((source != PAD) & (source != EOS), axis=1)  # [B]
-    # Floats of 64 bits, as in nmt.translation.length_limit: the two must round alike.
-    limits = ops.cast(settings.max_length_factor * ops.cast(pieces, "float64"), "int32") + settings.max_length_extra
-    limits = ops.where(pieces > 0, limits, 0)
-
-    candidates = 2 * settings.beam_size
-    # Of beams alone, as in nmt.translation.
-    coverage: dict[str, Any] = {}
-    if settings.coverage_penalty and settings.beam_size > 1:
-        coverage = {"beta": settings.coverage_penalty, "positions": source != PAD}
-
-    def step(tokens: Any, parents: Any, bias: Any, states: Any, memories: Any) -> tuple[Candidates, Any]:
-        return expand([model], tokens, gather_rows(ops, states, parents), memories, candidates, bias)
-
-    memory = model.encode(source)
-    found = beam_in_graph(
-        ops,
-        step,
-        (repeat_rows(ops, model.initial_state(memory), settings.beam_size),),
-        (memory,),
-        settings.beam_size,
-        limits,
-        settings.length_penalty if settings.beam_size > 1 else 0.0,  # 0: greedy search
-        **coverage,
+def _readme(version: str, search: recipe.Search, model: TranslationModel) -> str:
+    """How what was exported is used."""
+    bounds = signatures.bounds(model)
+    example = {name: min(getattr(search, name), setting.highest) for name, setting in bounds.items()}
+    return _README.format(
+        version=version,
+        beam_size=search.beam_size,
+        none=signatures.NONE,
+        settings="\n".join(
+            f"| `{name}` | {dtype} | {lowest} | {highest} | {recipe.Search.model_fields[name].description} |"
+            for name, (dtype, lowest, highest) in bounds.items()
+        ),
+        example=json.dumps(example)[1:-1],
+        arguments=", ".join(f"{name}={value}" for name, value in example.items()),
+        eos=EOS,
+        pad=PAD,
     )
-    ids = found.ids[:, 0]  # [B, longest limit]
-    longest = ops.max(ops.count_nonzero(ids, axis=1), initial=0)  # T
-    return ids[:, :longest], ops.where(pieces > 0, found.scores[:, 0], 0.0)
 
 
 def _reason(error: Any) -> str:
@@ -215,15 +242,8 @@ def _reason(error: Any) -> str:
     return re.sub(r"^\{\{.*?\}\} | \[Op:\w+\]$", "", str(error.message)).rpartition("; ")[2]
 
 
-def _signature(function: Callable[[Any], dict[str, Any]], inputs: Any) -> Any:
-    """The graph of ``function`` of ``inputs``, a TensorSpec."""
-    import tensorflow as tf
-
-    return tf.function(function, input_signature=[inputs], autograph=False).get_concrete_function()
-
-
-def _save(signature: Any, kept: list[Any], path: Path) -> None:
-    """Write ``signature`` as ``serving_default``; ``kept`` is what its graph reads.
+def _save(graphs: dict[str, Any], kept: list[Any], path: Path) -> None:
+    """Write ``graphs`` as signatures; ``kept`` is what they read.
 
     Raises:
         tf.errors.OpError, OSError: ``path`` cannot be written.
@@ -232,4 +252,4 @@ def _save(signature: Any, kept: list[Any], path: Path) -> None:
 
     module = tf.Module()
     module.kept = kept
-    tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
+    tf.saved_model.save(module, str(path), signatures=graphs)
