@@ -72,6 +72,8 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors alone
+    # Plans of memory, one for every shape of a batch: there are hundreds, which take memory and bring no time.
+    options.enable_mem_pattern = False
     # Without VNNI an x86 processor adds products of 8 bits in 16, which overflow: then it takes another way, as exact.
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
