@@ -367,6 +367,7 @@ def translate(
     settings = _all_settings(**search)
     settings += () if batch is None else (f"search.batch_sentences={batch}",)
     settings += () if threads is None else (f"device.threads={threads}",)
+    tabs = scores or alignments or n_best > 1  # stand between columns
 
     from nmt import translator as translators
     from nmt.processes import Processes
@@ -409,7 +410,8 @@ def translate(
                 for line, found in zip(chunk, translated, strict=True):
                     number += 1
                     doubts.update(found.doubts)
-                    out.write(f"{_json_of(found) if as_json else _columns(found, scores)}\n".encode())
+                    row = _json_of(found) if as_json else _columns(found, scores) if tabs else found.text
+                    out.write(f"{row}\n".encode())
                     if doubtful is not None and found.doubts:
                         doubtful.write(f"{_row_of(number, line, found)}\n".encode())
                 out.flush()

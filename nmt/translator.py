@@ -105,9 +105,9 @@ class Translator:
         blank line. The ``confidence`` is the chrF, from 0 to 1, to be expected of it, None where the model is not
         calibrated (``nmt evaluate --development`` does that). ``doubts`` are reasons why a person should look at it.
 
-        The sentences of a line are translated one by one, and put together with the white space between them
-        (``nmt.paragraphs``), but not with ``split`` False, where the model reads tokenised text, and where there is a
-        prefix. A sentence that is longer than the model has learnt from is translated in parts, but with a prefix.
+        The sentences of a line are translated one by one, one that is longer than the model has learnt from in parts,
+        and put together with the white space between them (``nmt.paragraphs``). Tokenised text is not split into
+        sentences; with ``split`` False, and with a prefix, a line is translated as it is.
         ``advance`` is told the number of sentences done, batch by batch.
 
         With ``n_best`` each also has as many ``alternatives`` less one, with ``align`` an ``alignment``: pairs of the
@@ -121,9 +121,9 @@ class Translator:
         check(lines, prefixes)
         begun = [""] * len(lines) if prefixes is None else prefixes
         # The marks of a tokenised text stand alone, which is not how sentences are written.
-        language = self._data.source_language if split and not self._data.tokenized else None
+        language = None if self._data.tokenized else self._data.source_language
         parts = [
-            Paragraph([line], ["", ""], False) if prefix else paragraphs.split(line, language, self._fits)
+            paragraphs.split(line, language, self._fits) if split and not prefix else Paragraph([line], ["", ""], False)
             for line, prefix in zip(lines, begun, strict=True)
         ]
         found = iter(

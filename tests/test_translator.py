@@ -1,0 +1,255 @@
+"""The translator as people use it: paragraphs, confidence, what to look at, several processes, any bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nmt
+from nmt import experiment, score
+from nmt.cli import commands
+from nmt.confidence import Confidence
+from nmt.export import compact as exported
+from nmt.processes import Processes
+from nmt.translator import TranslatorError
+
+NMT = Path(sys.executable).with_name("nmt")
+PARAGRAPH = "  one two. three four?\tfive"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    text = toy.write_text(tmp_path_factory.mktemp("text"))
+    return toy.write_run(text / "run", text, seed=1, data__development=20, data__max_length=12)
+
+
+@pytest.fixture(scope="module")
+def directory(run, tmp_path_factory):
+    """The run's compact model; it was calibrated before."""
+    experiment.evaluate([run], experiment.read_text(run, "development"), "development")
+    made = tmp_path_factory.mktemp("exports") / "toy"
+    exported.export(
+        experiment.load_model(run),
+        run.recipe,
+        {path.name: path.read_bytes() for path in dict.fromkeys(run.piece_paths())},
+        made,
+        precision="float32",
+        confidence=experiment.confidence(run),
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def translator(directory):
+    return nmt.load(directory)
+
+
+def told(*arguments, text=b"", code=0):
+    """What the command writes, within this process."""
+    result = CliRunner().invoke(commands, ["translate", *map(str, arguments)], input=text)
+    assert result.exit_code == code, result.output
+    return result
+
+
+# --- paragraphs ---
+
+
+def test_the_sentences_of_a_line_are_translated_as_if_they_stood_alone(translator):
+    alone = translator.translate(["one two.", "three four?", "five"])
+    (together,) = translator.translate_scored([PARAGRAPH], align=True, attend=True, n_best=2)
+    assert together.text == "  {} {}\t{}".format(*alone)
+    scores = [found.score for found in translator.translate_scored(["one two.", "three four?", "five"])]
+    assert together.score == pytest.approx(sum(scores), rel=1e-5)
+    words = together.text.split()
+    assert [target for _, target in together.alignment] == list(range(len(words)))
+    table = np.array(together.attention)
+    assert table.shape == (len(words), 5)
+    np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
+    assert [row.argmax() for row in table] == [source for source, _ in together.alignment]
+    first = len(alone[0].split())
+    assert (table[:first, 2:] == 0).all()  # no sentence looks at another
+    assert len(together.alternatives) == 1
+    assert together.alternatives[0].score <= together.score
+
+    (whole,) = translator.translate_scored([PARAGRAPH], split=False)
+    assert whole.text.strip() != together.text.strip()
+    assert [one.text for one in translator.translate_scored(["one. two."], prefixes=["zw"])] != translator.translate(
+        ["one. two."]
+    )
+
+
+def test_a_sentence_that_is_too_long_is_cut_and_that_is_told(translator, directory, caplog):
+    """The model has learnt from 12 pieces; the words of these numbers have two pieces or more."""
+    long = " ".join(["seven eight nine ten"] * 4)
+    found, short = translator.translate_scored([long, "one two"])
+    assert (found.cut, short.cut) == (True, False)
+    assert "too long, translated in parts" in found.doubts
+    assert "too long, translated in parts" not in short.doubts
+    row = json.loads(told(directory, "--json", text=f"{long}\n".encode()).stdout)
+    assert row["cut"] is True
+    done = subprocess.run([NMT, "translate", directory], input=f"{long}\n", capture_output=True, text=True)
+    assert "too long, translated in parts: 1" in done.stderr
+    assert "--review FILE lists them" in done.stderr
+
+
+def test_tokenised_text_is_never_split(run, directory, translator):
+    tokenised = run.recipe.model_copy(update={"data": run.recipe.data.model_copy(update={"tokenized": True})})
+    of_tokenised = type(translator)(translator._engine, translator._pieces, tokenised)
+    (whole,) = translator.translate_scored(["one . two ."], split=False)
+    assert of_tokenised.translate(["one . two ."]) == [whole.text]
+
+
+# --- confidence ---
+
+
+def test_evaluating_the_development_text_calibrates(run, directory):
+    """Against what sacreBLEU says of each kept translation, and what the model of its pieces."""
+    rows = [row.split("\t") for row in run.path("translations-development.tsv").read_text().splitlines()]
+    said = nmt.load(run.directory).translate_scored([row[0] for row in rows], split=False)
+    assert [one.text for one in said] == [row[2] for row in rows]
+    chrf = score.sentence_chrf([row[2] for row in rows], [row[1] for row in rows])
+    pieces = run.pieces()[1]
+    penalties = [((5 + len(pieces.encode(one.text)) + one.finished) / 6) ** 1.0 for one in said]
+    means = [
+        one.score * penalty / (len(pieces.encode(one.text)) + one.finished)
+        for one, penalty in zip(said, penalties, strict=True)
+    ]
+    known = experiment.confidence(run)
+    assert known.log_probabilities == pytest.approx(Confidence.learn(means, chrf).log_probabilities, rel=0.05)
+    assert json.loads((directory / "compact.json").read_text())["confidence"] == asdict(known)
+    assert nmt.load(directory).confidence == known == nmt.load(run.directory).confidence
+
+
+def test_each_translation_says_how_far_it_can_be_trusted(translator, directory):
+    lines = [*toy.lines(30, seed=4)[0], ""]
+    found = translator.translate_scored(lines)
+    assert all(0 <= one.confidence <= 1 for one in found[:-1])
+    assert len({one.confidence for one in found[:-1]}) > 5
+    assert found[-1].confidence is None
+    doubtful = [one.confidence < translator.confidence.doubtful for one in found[:-1]]
+    assert any(doubtful)
+    assert [("low confidence" in one.doubts) for one in found[:-1]] == doubtful
+    rows = [
+        json.loads(row) for row in told(directory, "--json", text="\n".join([*lines, ""]).encode()).stdout.splitlines()
+    ]
+    assert [row.get("confidence") for row in rows] == [
+        None if one.confidence is None else round(one.confidence, 4) for one in found
+    ]
+    assert [tuple(row.get("doubts", ())) for row in rows] == [one.doubts for one in found]
+
+
+def test_what_a_person_should_look_at_is_listed(translator, directory, tmp_path):
+    lines = [*toy.lines(30, seed=4)[0], "\tone\ttwo"]
+    review = tmp_path / "look.tsv"
+    told(directory, "--review", review, text="\n".join(lines).encode())
+    expected = []
+    for number, (line, one) in enumerate(zip(lines, translator.translate_scored(lines), strict=True), 1):
+        if one.doubts:
+            row = [str(number), f"{one.confidence:.2f}", ", ".join(one.doubts), line, one.text]
+            expected.append("\t".join(column.replace("\t", " ") for column in row))
+    assert expected
+    assert review.read_text().splitlines() == expected
+
+
+def test_attention_is_a_table_of_json(translator, directory):
+    (found,) = translator.translate_scored(["one two three"], attend=True)
+    row = json.loads(told(directory, "--json", "--attention", text=b"one two three\n").stdout)
+    np.testing.assert_allclose(row["attention"], found.attention, atol=1e-4)
+    done = subprocess.run([NMT, "translate", directory, "--attention"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--attention is a table, which no line of text holds; give --json too" in done.stderr
+
+
+# --- several processes ---
+
+
+def test_several_processes_say_what_one_says(translator, directory, tmp_path):
+    lines = [*toy.lines(40, seed=6)[0], "", PARAGRAPH]
+    done = []
+    with Processes(2, directory) as together:
+        found = together.translate_scored(lines, done.append, n_best=2, align=True)
+        assert found == translator.translate_scored(lines, n_best=2, align=True)
+        alone = []
+        translator.translate_scored(lines, alone.append)
+        assert sum(done) == sum(alone) > len(lines)  # sentences
+        prefixes = ["zw", *[""] * (len(lines) - 1)]
+        begun = together.translate_scored(lines, prefixes=prefixes)
+        assert [one.text for one in begun] == [
+            one.text for one in translator.translate_scored(lines, prefixes=prefixes)
+        ]
+        assert together.translate([]) == []
+        assert together.score(["one", ""], ["eins", "x"])[0] == pytest.approx(translator.score(["one"], ["eins"])[0])
+        assert together.explain("one two").target == translator.explain("one two").target
+        with pytest.raises(TranslatorError, match=r"received one string; write \['one'\]"):
+            together.translate("one")
+        with pytest.raises(ValueError, match="need a beam of as many"):
+            together.translate_scored(["one"], n_best=50)
+        assert together.translate(["one"]) == translator.translate(["one"])  # it goes on
+    text = "".join(f"{line}\n" for line in lines)
+    command = [NMT, "translate", directory, "--processes", "2"]
+    said = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    assert said.split("\n")[:-1] == translator.translate(lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, "{}"), "expected at least 1 process, received 0"),
+        ((2, "nowhere"), "nowhere is no directory; expected the directory of a training"),
+    ],
+)
+def test_processes_that_cannot_be_are_refused(directory, arguments, message):
+    count, place = arguments
+    with pytest.raises(ValueError, match=message):
+        nmt.load(place.format(directory), processes=count)
+
+
+def test_ctrl_c_ends_all_processes(directory):
+    command = [NMT, "translate", directory, "--processes", "2"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as one:
+        one.stdin.write("one two\n")
+        one.stdin.flush()
+        assert one.stdout.readline()
+        os.killpg(one.pid, signal.SIGINT)
+        assert one.wait(timeout=60) == 130
+        assert "Traceback" not in one.stderr.read()
+
+
+# --- any bytes ---
+
+LINE = st.one_of(
+    st.binary(max_size=30),
+    st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.lists(st.sampled_from(["one", "two.", "three?", "\t", "。", "\u2028", "\r", "\0", "x" * 40]), max_size=12).map(
+        lambda words: " ".join(words).encode()
+    ),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(LINE, max_size=6),
+    st.booleans(),
+    st.sampled_from([(), ("--json",), ("--no-split", "--scores"), ("--n-best", "2", "--alignments"), ("--beam", "1")]),
+)
+def test_any_bytes_give_as_many_lines(directory, lines, ended, options):
+    raw = b"\n".join(lines) + b"\n" * ended
+    count = raw.count(b"\n") + bool(raw and not raw.endswith(b"\n"))
+    said = told(directory, *options, text=raw).stdout_bytes
+    assert said.count(b"\n") == count
+    assert said.endswith(b"\n") or not count
+    rows = said.decode().split("\n")[:-1]
+    if options == ("--json",):
+        assert all(isinstance(json.loads(row)["translation"], str) for row in rows)
