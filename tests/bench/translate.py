@@ -5,7 +5,9 @@
 
 Each engine translates the run's test text in a process of its own, so that peak memory is its own; before it is timed
 it translates a few lines. Sentences one by one are the first 300. Cold is the time of ``nmt translate`` for one line,
-from the shell, best of five. BLEU is that of greedy search over the development text, on which nothing was tuned here.
+from the shell, best of five, and peak memory, where a command translates, that of ``nmt translate`` of the test text
+with the largest beam. BLEU is that of greedy search over the development text, on which nothing was tuned here; how
+many of its lines are word by word those of the first row is told too.
 
 The peers are scripts of tests/bench/contestants, in the virtual environments of ``peers.py``. Their weights are random
 (speed is all that is measured), and they are told how long a translation is: as long as ours.
@@ -36,6 +38,7 @@ NMT = Path(sys.executable).with_name("nmt")
 BEAMS = (1, 5)
 ALONE = 300  # sentences that are translated one by one
 BATCH = 64  # sentences translated together
+PROCESSES = 2
 
 
 class Peer(NamedTuple):
@@ -77,7 +80,7 @@ def measure(engine: str, model: str, run: str, threads: int, sentences: int | No
             hypotheses = translate(list(development.source)[:sentences])
             references = list(development.target)[:sentences]
             bleu = score.bleu(hypotheses, references, tokenize=tokenize, lowercase=False, bootstrap=0)
-            found["bleu"], found["signature"] = bleu.value, bleu.signature
+            found["bleu"], found["signature"], found["said"] = bleu.value, bleu.signature, hypotheses
     found["memory"] = translation.peak_memory()
     return found
 
@@ -106,7 +109,9 @@ def translator(engine: str, model: str, beam: int, threads: int) -> Any:
         return translate
     import nmt
 
-    return nmt.load(model, settings=(f"search.beam_size={beam}", f"device.threads={threads}")).translate
+    processes = PROCESSES if engine.endswith("processes") else 1
+    settings = (f"search.beam_size={beam}", f"device.threads={threads}")
+    return nmt.load(model, settings=settings, processes=processes).translate
 
 
 def cold(command: Sequence[str | Path], line: str, times: int, variables: dict[str, str] | None = None) -> float:
@@ -118,6 +123,19 @@ def cold(command: Sequence[str | Path], line: str, times: int, variables: dict[s
         subprocess.run(command, input=line, capture_output=True, text=True, check=True, env=environment)
         seconds.append(time.perf_counter() - begun)
     return min(seconds)
+
+
+def peak_memory(command: Sequence[str | Path], lines: Sequence[str]) -> float:
+    """The most megabytes that ``command`` had in memory, reading ``lines``."""
+    with tempfile.TemporaryFile("w+") as text:
+        text.write("".join(f"{line}\n" for line in lines))
+        text.seek(0)
+        process = subprocess.Popen(command, stdin=text, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return used.ru_maxrss / 1024
 
 
 def megabytes(path: Path) -> float:
@@ -133,16 +151,16 @@ def our_rows(run: str, threads: Sequence[int], sentences: int | None, made: Path
         *((f"savedmodel-{beam}", "--to", "savedmodel", "--beam", str(beam)) for beam in BEAMS),
     ):
         subprocess.run([NMT, "export", run, made / name, *options], check=True, capture_output=True)
-    line = next(iter(experiment.read_text(Run.find(run), "test").source))
-    for (engine, model, size), count in itertools.product(
-        (
-            ("TensorFlow graph (the run)", Path(run), Path(run) / "best.npz"),
-            ("SavedModel", made / "savedmodel", made / "savedmodel-1" / "text"),
-            ("compact, float32", made / "float32", made / "float32"),
-            ("compact, int8", made / "int8", made / "int8"),
-        ),
-        threads,
-    ):
+    lines = list(experiment.read_text(Run.find(run), "test").source)[:sentences]
+    engines = (
+        ("TensorFlow graph (the run)", Path(run), Path(run) / "best.npz"),
+        ("SavedModel", made / "savedmodel", made / "savedmodel-1" / "text"),
+        ("compact, float32", made / "float32", made / "float32"),
+        ("compact, int8", made / "int8", made / "int8"),
+    )
+    several = (f"compact, int8, {PROCESSES} processes", made / "int8", made / "int8")
+    first: list[str] = []
+    for (engine, model, size), count in [*itertools.product(engines, threads), (several, 1)]:
         asked = [sys.executable, __file__, run, "--measure", engine, str(model), str(count)]
         if sentences:
             asked += ["--sentences", str(sentences)]
@@ -151,9 +169,14 @@ def our_rows(run: str, threads: Sequence[int], sentences: int | None, made: Path
             raise SystemExit(f"{done.stderr}\n{engine}: exit code {done.returncode}")
         found = json.loads(done.stdout.splitlines()[-1])
         found["size"] = megabytes(size)
-        if engine != "SavedModel":  # which no command translates with
-            command = [NMT, "translate", model, "--threads", str(count), "--beam", "1"]
-            found["cold"] = cold(command, line, times=5)
+        first = first or found["said"]
+        found["alike"] = sum(one == other for one, other in zip(first, found["said"], strict=True)) / len(first)
+        if engine == several[0]:
+            del found["memory"]  # of the process that waits
+        elif engine != "SavedModel":  # which no command translates with
+            command = [NMT, "translate", model, "--threads", str(count), "--beam"]
+            found["cold"] = cold([*command, str(BEAMS[0])], lines[0], times=5)
+            found["memory"] = peak_memory([*command, str(BEAMS[-1])], lines)
         yield Row(engine, count, found)
 
 
@@ -211,9 +234,11 @@ def cells(row: Row) -> list[str]:
     if "failed" in found:
         texts = [row.engine, str(row.threads), f"failed: {found['failed']}"]
         return texts + [""] * (len(heads()) - len(texts))
-    texts = [row.engine, str(row.threads), f"{found['size']:.1f}", f"{found['memory']:.0f}"]
+    texts = [row.engine, str(row.threads), f"{found['size']:.1f}"]
+    texts.append(f"{found['memory']:.0f}" if "memory" in found else "")
     texts.append(f"{found['cold']:.2f}" if "cold" in found else "")
     texts.append(f"{found['bleu']:.2f}" if "bleu" in found else "–")
+    texts.append(f"{100 * found['alike']:.1f} %" if "alike" in found else "–")
     for beam in BEAMS:
         one = found[str(beam)]
         texts += [f"{one['sentences']:,.0f}", f"{one['tokens']:,.0f}", f"{one['alone']:,.0f}"]
@@ -230,7 +255,7 @@ def about_peers(rows: Sequence[Row]) -> Iterator[str]:
 
 def heads() -> list[str]:
     figures = ("sentences/s", "tokens/s", "one by one", "p50 / p99, ms")
-    once = ["engine", "threads", "MB", "peak MB", "cold, s", "BLEU"]
+    once = ["engine", "threads", "MB", "peak MB", "cold, s", "BLEU", "lines alike"]
     return once + [f"{figure}, {name}" for name in ("greedy", "beam 5") for figure in figures]
 
 
