@@ -41,12 +41,15 @@ class _Size(NamedTuple):
     readout_dropout: float
     batch_tokens: int
     epochs: int
+    heads: int = 1
+    word_dropout: float = 0.0  # of both sides
+    weight_drop: float = 0.0
 
 
 _SIZES = (
     _Size(5_000, 1_000, 128, 128, 0.3, 0.5, 0.5, 500, 60),
     _Size(20_000, 4_000, 256, 256, 0.3, 0.5, 0.5, 1_000, 40),
-    _Size(100_000, 8_000, 256, 512, 0.3, 0.3, 0.4, 1_500, 30),  # measured on Multi30k
+    _Size(100_000, 4_000, 256, 512, 0.3, 0.3, 0.4, 1_500, 30, 4, 0.1, 0.2),  # what won on Multi30k
     _Size(500_000, 8_000, 256, 512, 0.2, 0.2, 0.2, 4_000, 30),
     _Size(3_000_000, 16_000, 512, 512, 0.1, 0.1, 0.1, 8_000, 10),
     _Size(math.inf, 32_000, 512, 512, 0.1, 0.1, 0.1, 16_000, 4),
@@ -155,12 +158,16 @@ def _model(size: _Size, *, tied: bool) -> Model:
         encoder_units=size.units,
         decoder_units=2 * size.units,
         attention_units=size.attention_units,
+        attention_heads=size.heads,
         readout_units=size.units,
         tying="three_way" if tied else "output",
         dropout=Dropout(
             embedding=size.embedding_dropout,
             encoder_output=size.encoder_output_dropout,
             readout=size.readout_dropout,
+            source_words=size.word_dropout,
+            target_words=size.word_dropout,
+            recurrent_weights=size.weight_drop,
         ),
     )
 
@@ -172,6 +179,7 @@ def _training(size: _Size, target_pieces: int) -> Training:
     return Training(
         updates=updates,
         batch_tokens=batch_tokens,
+        schedule="cosine",
         warmup_updates=min(1000, updates // 8),
         weight_average=0.999 if updates >= 5000 else 0.99,
         validate_every=updates // 20,
