@@ -92,12 +92,13 @@ def test_every_engine_translates_side_by_side_and_peers_that_fail_stop_nothing(t
         "TensorFlow graph (the run)", "SavedModel", "compact, float32", "compact, int8",
         "compact, int8, 2 processes", "OpenNMT-py", "JoeyNMT", "CTranslate2, Transformer, int8",
     ]  # fmt: skip
-    assert {len(row) for row in rows} == {7 + 2 * 4}
+    assert {len(row) for row in rows} == {8 + 2 * 4}
     assert all(row[2].startswith("failed: ") for row in rows[7:])
     for row in rows[2:6]:
         assert float(row[3]) > 10  # megabytes; the models of this test have less than a tenth of one
         assert row[0] == "SavedModel" or float(row[4]) > 0
     assert [row[3:5] for row in rows[6:7]] == [["", ""]]  # of several processes neither is told
+    assert all(re.fullmatch(r"[1-9]\d? % / [1-9]\d? %", row[7]) for row in rows[4:6])
     assert {(row[5], row[6]) for row in rows[2:5]} == {(rows[2][5], "100.0 %")}
 
 
@@ -155,7 +156,7 @@ def test_a_peer_has_a_row_like_ours_without_bleu(bench):
     found = {"size": 6.71, "memory": 105.2, "cold": 0.388, "1": figures, "5": figures}
     row = translate.cells(translate.Row("peer", 2, found))
     one = ["1,234", "20,000", "80", "12.3 / 45.6"]
-    assert row == ["peer", "2", "6.7", "105", "0.39", "–", "–", *one, *one]
+    assert row == ["peer", "2", "6.7", "105", "0.39", "–", "–", "", *one, *one]
     assert len(row) == len(translate.heads())
     failed = translate.cells(translate.Row("peer", 2, {**found, "failed": "no torch"}))
     assert failed[:3] == ["peer", "2", "failed: no torch"]

@@ -7,7 +7,8 @@ Each engine translates the run's test text in a process of its own, so that peak
 it translates a few lines. Sentences one by one are the first 300. Cold is the time of ``nmt translate`` for one line,
 from the shell, best of five, and peak memory, where a command translates, that of ``nmt translate`` of the test text
 with the largest beam. BLEU is that of greedy search over the development text, on which nothing was tuned here; how
-many of its lines are word by word those of the first row is told too.
+many of its lines are word by word those of the first row is told too. Products is the share of its time that a compact
+model spends in matrix products, by ONNX Runtime's profile: where it is 100 %, nothing but them takes time.
 
 The peers are scripts of tests/bench/contestants, in the virtual environments of ``peers.py``. Their weights are random
 (speed is all that is measured), and they are told how long a translation is: as long as ours.
@@ -26,6 +27,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import peers
 from contestants import translation
@@ -39,6 +41,16 @@ BEAMS = (1, 5)
 ALONE = 300  # sentences that are translated one by one
 BATCH = 64  # sentences translated together
 PROCESSES = 2
+# The operators that multiply matrices, an LSTM's among them.
+PRODUCTS = {
+    "MatMul",
+    "FusedMatMul",
+    "Gemm",
+    "LSTM",
+    "DynamicQuantizeLSTM",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+}
 
 
 class Peer(NamedTuple):
@@ -82,7 +94,41 @@ def measure(engine: str, model: str, run: str, threads: int, sentences: int | No
             bleu = score.bleu(hypotheses, references, tokenize=tokenize, lowercase=False, bootstrap=0)
             found["bleu"], found["signature"], found["said"] = bleu.value, bleu.signature, hypotheses
     found["memory"] = translation.peak_memory()
+    if engine.startswith("compact") and not engine.endswith("processes"):
+        found["products"] = [
+            products(model, threads, batches) for batches in ([lines], [[one] for one in lines[:ALONE]])
+        ]
     return found
+
+
+def products(model: str, threads: int, batches: Sequence[list[str]]) -> float:
+    """The share of the time of greedy search over ``batches`` that a compact ``model`` spends in matrix products."""
+    import onnxruntime
+
+    from nmt.engines import compact_engine
+
+    sessions = []
+
+    def profiled(path: Path, options: Any, **others: Any) -> Any:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / path.name)
+        sessions.append(onnxruntime.InferenceSession(path, options, **others))
+        return sessions[-1]
+
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(compact_engine, "onnxruntime") as runtime:
+        runtime.SessionOptions, runtime.InferenceSession = onnxruntime.SessionOptions, profiled
+        translate = translator("compact", model, 1, threads)
+        begun = time.perf_counter()
+        for batch in batches:
+            translate(batch)
+        seconds = time.perf_counter() - begun
+        events = [event for one in sessions for event in json.loads(Path(one.end_profiling()).read_text())]
+    spent = sum(
+        event["dur"]
+        for event in events
+        if event["name"].endswith("kernel_time") and event["args"]["op_name"] in PRODUCTS
+    )
+    return spent / 1e6 / seconds
 
 
 def translator(engine: str, model: str, beam: int, threads: int) -> Any:
@@ -239,6 +285,7 @@ def cells(row: Row) -> list[str]:
     texts.append(f"{found['cold']:.2f}" if "cold" in found else "")
     texts.append(f"{found['bleu']:.2f}" if "bleu" in found else "–")
     texts.append(f"{100 * found['alike']:.1f} %" if "alike" in found else "–")
+    texts.append(" / ".join(f"{100 * share:.0f} %" for share in found["products"]) if "products" in found else "")
     for beam in BEAMS:
         one = found[str(beam)]
         texts += [f"{one['sentences']:,.0f}", f"{one['tokens']:,.0f}", f"{one['alone']:,.0f}"]
@@ -255,7 +302,7 @@ def about_peers(rows: Sequence[Row]) -> Iterator[str]:
 
 def heads() -> list[str]:
     figures = ("sentences/s", "tokens/s", "one by one", "p50 / p99, ms")
-    once = ["engine", "threads", "MB", "peak MB", "cold, s", "BLEU", "lines alike"]
+    once = ["engine", "threads", "MB", "peak MB", "cold, s", "BLEU", "lines alike", "products: batches / one by one"]
     return once + [f"{figure}, {name}" for name in ("greedy", "beam 5") for figure in figures]
 
 
