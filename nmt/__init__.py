@@ -19,15 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nmt.processes import Processes
     from nmt.translator import Translator
 
 __all__ = ["load"]
 
 
-def load(
-    directory: str | Path, *more: str | Path, settings: tuple[str, ...] = (), processes: int = 1
-) -> Translator | Processes:
+def load(directory: str | Path, *more: str | Path, settings: tuple[str, ...] = (), processes: int = 1) -> Translator:
     """The trained run or compact model in ``directory``, ready to translate; with ``more`` runs an ensemble.
 
     Args:
@@ -36,8 +33,8 @@ def load(
             first: the mean of their log-probabilities counts.
         settings: changes of the first recipe's search, evaluation or device: ``("search.beam_size=1",
             "device.kind=cpu")``; of a compact model's search and ``device.threads``.
-        processes: that translate together, each with a model and a thread of its own. They begin by running the
-            program that calls this once more, as far as it is not guarded by ``if __name__ == "__main__"``.
+        processes: that translate together, each with a model and a thread of its own (``nmt.processes``). They begin
+            by reading the program that calls this once more: let it stand under ``if __name__ == "__main__":``.
 
     Raises:
         ValueError: no model is there, a compact one is damaged or of another version, a run has no weights yet, its

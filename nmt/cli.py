@@ -260,8 +260,9 @@ def train(
         logger.info("stopped; the same command goes on from here")
         context.exit(130)
     logger.info("%s is finished: %s", run.directory, progress.finished)
-    logger.info("next: nmt evaluate %s%s", run.directory, "" if wanted.data.test is not None else " --development")
-    logger.info("  or: nmt translate %s < text.%s", run.directory, wanted.data.source_language)
+    commands = [f"nmt evaluate {run.directory}"] if wanted.data.test is not None else []
+    commands.append(f"nmt translate {run.directory} < text.{wanted.data.source_language}")
+    logger.info("next: %s", "\n  or: ".join(commands))
 
 
 @commands.command()
@@ -275,7 +276,8 @@ def evaluate(
 ) -> None:
     """Score a RUN, or several as an ensemble, on its test text: BLEU and chrF.
 
-    Each comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept in the run, as
+    --development, with the recipe's own search, also tells how far translations can be trusted (--json, --review of
+    `nmt translate`). Each comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept in the run, as
     evaluation.json and translations.tsv; of other text, and of an ensemble, under names that are told. Test text,
     search and device of an ensemble are the first RUN's.
 
@@ -380,10 +382,14 @@ def translate(
             raise CommandError(
                 f"both the text and --prefixes are {source}; expected two files, or one and standard input"
             )
+        if review is not None and Path(review).resolve() in {
+            Path(name).resolve() for name in (source, prefixes, output) if name
+        }:
+            raise CommandError(f"--review {review} is also what is read or written; expected a file of its own")
         if prefixes is not None:
             begun = _Lines(stack.enter_context(_reading(prefixes)), prefixes)
         out = stack.enter_context(_writing(output))
-        doubtful = None if review is None else stack.enter_context(_writing(review))
+        doubtful = None if review is None else stack.enter_context(_writing(review, whole=False))
         from tqdm import tqdm
 
         translator = (
@@ -403,7 +409,7 @@ def translate(
                     bar.update,
                     n_best=n_best,
                     align=alignments,
-                    attend=attention,
+                    attention=attention,
                     prefixes=wanted,
                     split=not no_split,
                 )
@@ -439,9 +445,11 @@ def _columns(found: Translation, scores: bool) -> str:
 
 def _row_of(number: int, line: str, found: Translation) -> str:
     """A line of --review: columns with tabs between."""
+    from nmt.corpus import without_control
+
     confidence = "" if found.confidence is None else f"{found.confidence:.2f}"
     columns = str(number), confidence, ", ".join(found.doubts), line, found.text
-    return "\t".join(column.replace("\t", " ") for column in columns)
+    return "\t".join(map(without_control, columns))
 
 
 def _json_of(found: Translation) -> str:
@@ -455,7 +463,7 @@ def _json_of(found: Translation) -> str:
         told |= {} if one.alignment is None else {"alignment": one.alignment}
         if one.attention is not None:
             told["attention"] = [[round(weight, 4) for weight in row] for row in one.attention]
-        return told
+        return told | ({"sentences": [content(part) for part in one.sentences]} if one.sentences else {})
 
     alternatives = [content(one) for one in found.alternatives]
     return json.dumps(content(found) | ({"alternatives": alternatives} if alternatives else {}), ensure_ascii=False)
@@ -549,33 +557,60 @@ def _reading(name: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
+class _Output:
+    """A byte stream called ``name``; what goes wrong is told of it."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self.stream, self.name = stream, name
+
+    def write(self, content: bytes) -> None:
+        with _told_of(self.name):
+            self.stream.write(content)
+
+    def flush(self) -> None:
+        with _told_of(self.name):
+            self.stream.flush()
+
+
 @contextlib.contextmanager
-def _writing(name: str | None) -> Iterator[IO[bytes]]:
+def _told_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"{name} was not written: {error}") from error
+
+
+@contextlib.contextmanager
+def _writing(name: str | None, whole: bool = True) -> Iterator[IO[bytes] | _Output]:
     """Standard output, or a file that appears under its name when everything went well.
 
-    What is there and no regular file, such as a named pipe or a device, is written to as it is, never replaced.
+    A file that need not be ``whole`` appears however it ends, with what was written by then. What is there and no
+    regular file, such as a named pipe or a device, is written to as it is, never replaced.
     """
     if name is None:
         yield sys.stdout.buffer
         return
     path = Path(name)
     beside = path.with_name(f".{path.name}.part")
-    try:
+    with _told_of(name):
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a directory")
-        if path.exists() and not path.is_file():
-            with path.open("wb") as stream:
-                yield stream
-            return
-        with beside.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.rename(path)
-    except OSError as error:
-        raise CommandError(f"{path} was not written: {error}") from error
+        replaced = not path.exists() or path.is_file()
+        stream = (beside if replaced else path).open("wb")
+    done = False
+    try:
+        yield _Output(stream, name)
+        done = True
     finally:
-        beside.unlink(missing_ok=True)
+        try:
+            with _told_of(name), stream:
+                if replaced and (done or not whole):
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                    beside.rename(path)
+        finally:
+            if replaced:
+                beside.unlink(missing_ok=True)
 
 
 @commands.command()
@@ -790,6 +825,7 @@ def export(
             licence=licence,
             data=run.read_json("corpus.json"),
             scores=known.get("scores"),
+            confidence=experiment.confidence(run),
         )
         logger.info(
             "exported to %s; next: nmt translate %s < text.%s", *[destination] * 2, run.recipe.data.source_language

@@ -131,7 +131,7 @@ def test(
         bootstrap=evaluation.bootstrap,
     )
     chrf = score.chrf(hypotheses, corpus.target, lowercase=evaluation.lowercase, bootstrap=evaluation.bootstrap)
-    log_probabilities = [math.nan if one.confidence is None else one.confidence for one in found]
+    log_probabilities = [math.nan if one.log_probability is None else one.log_probability for one in found]
     return TestResult([bleu, chrf], hypotheses, log_probabilities, _samples(corpus, hypotheses, evaluation.samples))
 
 
@@ -145,6 +145,5 @@ def _samples(corpus: Corpus, hypotheses: Sequence[str], count: int) -> list[Samp
 def _translate(
     engine: Engine, pieces: tuple[Pieces, Pieces], lines: Sequence[str], settings: Search, doing: str
 ) -> list[Translation]:
-    """With the mean log-probability itself as confidence."""
     with tqdm(total=len(lines), desc=doing, unit="line", leave=False, disable=None) as bar:
-        return translation.translate(engine, pieces, lines, settings, bar.update, confidence=float)
+        return translation.translate(engine, pieces, lines, settings, bar.update)

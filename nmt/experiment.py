@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from nmt import batches, catalogue, corpus, devices, evaluation, fine_tuning, forecast, index, machines, pieces, score
+from nmt import recipe as recipes
 from nmt.confidence import Confidence
 from nmt.corpus import Corpus, CorpusError
 from nmt.engines import Engine
@@ -201,8 +202,7 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                 return found
 
             progress = training.train(run, translator, plan, validate, parts)
-            evaluated = run.path("evaluation-development.json").is_file()
-            if progress.finished and not evaluated and not (together and machines.number()):
+            if progress.finished and not (together and machines.number()) and not _calibrated(run):
                 assign_weights(translator.trainable_variables, run.load_best(), run.path("best.npz"))
                 result = _evaluate([run], engine, texts.development, "development")
                 logger.info("development text: %s", "; ".join(map(str, result.scores)))
@@ -361,24 +361,34 @@ def _evaluate(runs: Sequence[Run], engine: Engine, text: Corpus, name: str) -> T
         },
     )
     logger.info("scores are kept in %s, translations in %s", run.path(scores), run.path(translations))
-    if name == "development" and not ensemble:
+    if name == "development" and not ensemble and recipe.search == recipes.read(run.path("recipe.yaml")).search:
         _calibrate(run, text, result)
     return result
 
 
 def _calibrate(run: Run, development: Corpus, result: TestResult) -> None:
-    """Keep what the translations of the development text tell of how far the model can be trusted."""
+    """Keep what the translations of the development text, by the recipe's own search, tell of how far to trust them."""
     chrf = score.sentence_chrf(result.translations, development.target, lowercase=run.recipe.evaluation.lowercase)
     known = np.flatnonzero(np.isfinite(result.log_probabilities))
     found = Confidence.learn(*(np.asarray(values)[known] for values in (result.log_probabilities, chrf)))
-    if found is not None:
-        run.write_json(_CONFIDENCE, asdict(found))
+    if found is None:
+        logger.warning("%d development sentences are too few to tell how far translations can be trusted", len(known))
+    calibrated = {"weights_sha256": run.weights_checksum(), "calibration": found and asdict(found)}
+    run.write_json(_CONFIDENCE, calibrated)
 
 
 def confidence(run: Run) -> Confidence | None:
-    """What the development text told of how far the model of ``run`` can be trusted; None where it was too short."""
-    content = run.read_json(_CONFIDENCE)
-    return None if content is None else Confidence.parse(content)
+    """What the development text told of how far the model of ``run`` can be trusted.
+
+    None where it was too short, or has not been evaluated since the weights changed.
+    """
+    content = run.read_json(_CONFIDENCE) if _calibrated(run) else None
+    return Confidence.parse(content["calibration"]) if content and content["calibration"] else None
+
+
+def _calibrated(run: Run) -> bool:
+    """Whether the development text has been evaluated with the weights that ``run`` has now."""
+    return (run.read_json(_CONFIDENCE) or {}).get("weights_sha256") == run.weights_checksum()
 
 
 def compare(runs: Sequence[Run]) -> list[Comparison]:

@@ -10,7 +10,6 @@ many languages, those without blanks among them.
 from __future__ import annotations
 
 import heapq
-import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -19,13 +18,13 @@ import numpy as np
 import sentencex
 
 from nmt import alignment
+from nmt.corpus import without_control
 from nmt.pieces import Pieces
 from nmt.translation import Translation
 
-Table = tuple[tuple[float, ...], ...]
-
-# Languages that put no blank between two sentences.
-_WITHOUT_BLANKS = frozenset({"cmn", "ja", "jpn", "lzh", "wuu", "yue", "zh", "zho"})
+# Languages that put no blank between two sentences, and those that put none between two words.
+_SENTENCES_TOGETHER = frozenset({"cmn", "ja", "jpn", "lzh", "wuu", "yue", "zh", "zho"})
+_WORDS_TOGETHER = _SENTENCES_TOGETHER | {"bo", "dz", "khm", "km", "lao", "lo", "mya", "my", "th", "tha"}
 
 # Where a sentence is cut, the best places first: behind the punctuation of a clause, behind a blank.
 _CUTS = (re.compile(r"[;:—,](?=\s)|[、，；：،؛]"), re.compile(r"\s+"))
@@ -42,11 +41,14 @@ class Paragraph(NamedTuple):
 def split(line: str, language: str | None, fits: Callable[[str], bool]) -> Paragraph:
     """The sentences of ``line``; where there are none, what is there is one.
 
+    Control characters but tabs count as blanks, those that end lines among them.
+
     Args:
         language: of the line, a code such as ``en`` or ``pt-BR``; another than sentencex knows is read like English.
             None: the line is one sentence.
         fits: whether a sentence is short enough; one character always is.
     """
+    line = "\t".join(map(without_control, line.split("\t")))
     found = [line] if language is None else _sentences(line, language)
     parts = [part for sentence in found for part in _parts(sentence, fits)]
     sentences, spaces = [], [""]
@@ -90,103 +92,115 @@ def _parts(sentence: str, fits: Callable[[str], bool]) -> Iterator[str]:
         yield from _parts(half, fits)
 
 
-def joined(
-    paragraph: Paragraph,
-    translations: Sequence[Translation],
-    source_pieces: Pieces,
-    language: str,
-    n_best: int,
-    drawn: bool,
-) -> Translation:
-    """The translation of a paragraph, of those of its sentences.
-
-    Its score is their sum, its confidence their mean, in which a character counts once; it is finished where all are.
+class Joiner:
+    """Puts translations of sentences together.
 
     Args:
         source_pieces: which know how many words a sentence has.
-        language: of the translation: some have no blanks between sentences.
-        n_best: how many translations, the best and its alternatives: the best of all combinations of those of the
-            sentences.
-        drawn: whether they are samples, of which the first are put together, the second, and so on.
+        source_language, target_language: some have no blanks between sentences, or between words.
     """
-    spaces = [paragraph.spaces[0]]
-    for sentence, space in zip(paragraph.sentences, paragraph.spaces[1:-1], strict=False):
-        spaces.append(_between(sentence, space, language))
-    spaces.append(paragraph.spaces[-1])
-    asked = translations[0]
-    nothing = Translation(
-        spaces[0],
-        0.0,
-        alignment=None if asked.alignment is None else (),
-        attention=None if asked.attention is None else (),
-    )
-    so_far, words = [nothing], 0
-    for sentence, found, space in zip(paragraph.sentences, translations, spaces[1:], strict=True):
-        of_sentence = (found, *found.alternatives)
-        count = len(alignment.words(source_pieces.text_of(source_pieces.encode(sentence))))
-        longer = [
-            _with(before, one, words, count, space)
-            for before, one in (_numbered if drawn else itertools.product)(so_far, of_sentence)
-        ]
-        so_far = longer if drawn else heapq.nlargest(n_best, longer, key=lambda one: one.score)
-        words += count - (not space)
-    first, *others = so_far
-    looped = any(found.looped for found in translations)
-    return first._replace(alternatives=tuple(others), looped=looped, cut=paragraph.cut)
+
+    def __init__(self, source_pieces: Pieces, source_language: str, target_language: str) -> None:
+        self._source_pieces = source_pieces
+        self._languages = _base(source_language), _base(target_language)
+
+    def joined(self, paragraph: Paragraph, found: Sequence[Translation], n_best: int, drawn: bool) -> Translation:
+        """The translation of a paragraph, of those that were ``found`` for its sentences.
+
+        Its score is their sum, its confidence their mean, in which a character counts once; it is finished where all
+        are, and has the doubts of all of them. Where there are several, they are its ``sentences``.
+
+        Args:
+            n_best: how many translations, the best and its alternatives: the best of all combinations of those of the
+                sentences.
+            drawn: whether they are samples, of which the first are put together, the second, and so on.
+        """
+        choices = [(one, *one.alternatives) for one in found]
+        if drawn:
+            count = max(map(len, choices))  # a blank sentence has one
+            combinations = [[those[number % len(those)] for those in choices] for number in range(count)]
+        else:
+            combinations = _best(choices, n_best)
+        first, *others = (self._together(paragraph, combination) for combination in combinations)
+        return first._replace(
+            alternatives=tuple(others),
+            looped=any(one.looped for one in found),
+            cut=paragraph.cut,
+            doubts=tuple(dict.fromkeys(doubt for one in found for doubt in one.doubts)),
+            sentences=tuple(found) if len(found) > 1 else (),
+        )
+
+    def _together(self, paragraph: Paragraph, sentences: Sequence[Translation]) -> Translation:
+        """One translation of each sentence, as one."""
+        before, *inner, behind = paragraph.spaces
+        spaces = [self._between(*pair) for pair in zip(paragraph.sentences, inner, strict=False)]
+        parts = [part for pair in zip(sentences, [*spaces, behind], strict=True) for part in (pair[0].text, pair[1])]
+        sure = [one for one in sentences if one.confidence is not None]
+        together = Translation(
+            "".join([before, *parts]),
+            sum(one.score for one in sentences),
+            all(one.finished for one in sentences),
+            log_probability=sentences[0].log_probability if len(sentences) == 1 else None,
+            confidence=float(np.average([one.confidence for one in sure], weights=[len(one.text) + 1 for one in sure]))
+            if sure
+            else None,
+        )
+        asked = sentences[0]
+        if asked.alignment is None and asked.attention is None:
+            return together
+        words = [self._words(sentence) for sentence in paragraph.sentences]
+        source, width = _starts(words, inner)
+        target, height = _starts([len(one.text.split()) for one in sentences], spaces)
+        if asked.alignment is not None:
+            links = tuple(
+                (source[number] + word, target[number] + other)
+                for number, one in enumerate(sentences)
+                for word, other in one.alignment or ()
+            )
+            together = together._replace(alignment=links)
+        if asked.attention is not None:
+            table = np.zeros((height, width))
+            for number, one in enumerate(sentences):
+                for row, paid in enumerate(one.attention or (), target[number]):
+                    table[row, source[number] : source[number] + len(paid)] += paid
+            table /= np.maximum(table.sum(axis=1, keepdims=True), 1e-30)
+            together = together._replace(attention=tuple(map(tuple, table.tolist())))
+        return together
+
+    def _words(self, sentence: str) -> int:
+        """How many words the pieces of ``sentence`` spell."""
+        return len(alignment.words(self._source_pieces.text_of(self._source_pieces.encode(without_control(sentence)))))
+
+    def _between(self, sentence: str, space: str) -> str:
+        """What stands between the translation of ``sentence`` and the next one, where ``space`` stood behind it."""
+        source, target = self._languages
+        if target in _SENTENCES_TOGETHER:
+            return "" if space.strip(" ") == "" else space
+        torn = sentence[-1].isalnum() and source not in _WORDS_TOGETHER  # a word that had to be cut
+        return space or " " * (not torn)
 
 
-def _between(sentence: str, space: str, language: str) -> str:
-    """What stands between the translation of ``sentence`` and the next one, where ``space`` stood behind it."""
-    if _base(language) in _WITHOUT_BLANKS:
-        return "" if space.strip(" ") == "" else space
-    return space or " " * (not sentence[-1].isalnum())  # no word is torn where one had to be cut
+def _best(choices: Sequence[Sequence[Translation]], count: int) -> list[list[Translation]]:
+    """Of all ways to take one of each, the ``count`` with the highest sum of scores, best first."""
+    best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    for those in choices:
+        longer = [(score + one.score, (*taken, number)) for score, taken in best for number, one in enumerate(those)]
+        best = heapq.nlargest(count, longer, key=lambda pair: pair[0])
+    return [[those[number] for those, number in zip(choices, taken, strict=True)] for _, taken in best]
 
 
-def _numbered(
-    so_far: Sequence[Translation], samples: Sequence[Translation]
-) -> Iterator[tuple[Translation, Translation]]:
-    """The first with the first, the second with the second; a blank has one alone, which goes with all."""
-    count = max(len(so_far), len(samples))
-    return itertools.islice(zip(itertools.cycle(so_far), itertools.cycle(samples), strict=False), count)
+def _starts(counts: Sequence[int], spaces: Sequence[str]) -> tuple[list[int], int]:
+    """The number of the first word of each sentence, of ``counts`` words, and how many words there are in all.
 
-
-def _with(before: Translation, sentence: Translation, words: int, count: int, space: str) -> Translation:
-    """What was there ``before``, with one more ``sentence`` and the ``space`` behind it.
-
-    ``words`` of the source stand before the sentence, which has ``count``.
+    Where no ``spaces`` stand between two sentences, the last word of the one and the first of the other are one.
     """
-    said = len(before.text.split()) - (before.text != "" and not before.text[-1].isspace())
-    links, table = None, None
-    if before.alignment is not None and sentence.alignment is not None:
-        links = before.alignment + tuple((words + source, said + target) for source, target in sentence.alignment)
-    if before.attention is not None and sentence.attention is not None:
-        table = _beside(before.attention, sentence.attention, words, said, words + count)
-    confidence = sentence.confidence
-    if confidence is not None and before.confidence is not None:
-        lengths = len(before.text), len(sentence.text)
-        confidence = (lengths[0] * before.confidence + lengths[1] * confidence) / max(1, sum(lengths))
-    return Translation(
-        f"{before.text}{sentence.text}{space}",
-        before.score + sentence.score,
-        before.finished and sentence.finished,
-        links,
-        table,
-        confidence=confidence,
-    )
-
-
-def _beside(before: Table, sentence: Table, words: int, said: int, width: int) -> Table:
-    """Attention of a line of ``width`` source words: what was there ``before``, and that of one more sentence.
-
-    Its first word is ``words`` in the source and ``said`` in the translation, which may be words that are there.
-    """
-    table = np.zeros((said + len(sentence), width))
-    for row, paid in enumerate(before):
-        table[row, : len(paid)] += paid
-    for row, paid in enumerate(sentence, said):
-        table[row, words : words + len(paid)] += paid
-    table /= np.maximum(table.sum(axis=1, keepdims=True), 1e-30)
-    return tuple(map(tuple, table.tolist()))
+    starts, total, apart = [], 0, True
+    for count, space in zip(counts, [*spaces, " "], strict=True):
+        shared = int(not apart and count > 0 and total > 0)
+        starts.append(total - shared)
+        total += count - shared
+        apart = bool(space) or (apart and not count)
+    return starts, total
 
 
 def _base(language: str) -> str:

@@ -1,19 +1,26 @@
 """Several processes that translate together, each with a model of its own: one a core, where there are many lines.
 
-Threads would not do: between two steps of a search Python works, and in one process only one thread of it at a time.
+Threads of one process gain nothing here (docs/benchmarks.md): between two steps of a search Python works, and in one
+process only one thread of it at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from nmt import translator
+from nmt.confidence import Confidence
 from nmt.explanation import Explanation
 from nmt.translation import Translation
 from nmt.translator import Translator, TranslatorError
@@ -21,11 +28,13 @@ from nmt.translator import Translator, TranslatorError
 # Tasks that the lines of a call are cut into, for each process: one that is done early takes another.
 _TASKS = 4
 
-_translator: Translator  # of a process
+# Of a process that translates:
+_translator: Translator
+_stopped: Any  # a value: whether what is translated at the moment is wanted no more
 
 
-class Processes:
-    """As ``nmt.translator.Translator``, in ``count`` processes; to be closed, or used in a ``with``.
+class Processes(Translator):
+    """A translator of ``count`` processes; to be closed, or used in a ``with``.
 
     Args:
         count: of processes, each of which takes the memory of a model.
@@ -39,12 +48,15 @@ class Processes:
     def __init__(self, count: int, *directories: str | Path, settings: tuple[str, ...] = ()) -> None:
         if count < 1:
             raise TranslatorError(f"expected at least 1 process, received {count}")
-        settings = ("device.threads=1", *settings)
-        translator.load(*directories, settings=settings)  # so that what is wrong is told here
-        self._tasks = count * _TASKS
-        self._pool = ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), initializer=_load, initargs=(directories, settings)
-        )
+        self._count, self._directories, self._settings = count, directories, ("device.threads=1", *settings)
+        translator.load(*directories, settings=self._settings)  # so that what is wrong is told here
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.RawValue(ctypes.c_bool, False)  # of one writer; a lock would be for nothing
+        begin = self._directories, self._settings, self._stop
+        self._pool = ProcessPoolExecutor(self._count, context, initializer=_load, initargs=begin)
 
     def __enter__(self) -> Processes:
         return self
@@ -53,12 +65,15 @@ class Processes:
         self.close()
 
     def close(self) -> None:
-        """End the processes; what is not begun by then is not done."""
+        """End the processes; what is not done by then is not done."""
+        self._stop.value = True
         self._pool.shutdown(cancel_futures=True)
+        del self._pool  # and with it the system's semaphores, which would outlast a process that ends itself
 
-    def translate(self, lines: Sequence[str]) -> list[str]:
-        """As the translator's."""
-        return [found.text for found in self.translate_scored(lines)]
+    @property
+    def confidence(self) -> Confidence | None:  # type: ignore[override]  # of the others it is an attribute
+        """How far the translations can be trusted, where that is known."""
+        return self._asked(_confidence)
 
     def translate_scored(
         self,
@@ -68,7 +83,7 @@ class Processes:
         prefixes: Sequence[str] | None = None,
         **asked: Any,
     ) -> list[Translation]:
-        """As the translator's."""
+        """As that of one process; ``advance`` is told of each task, of which each process has some."""
         translator.check(lines, prefixes)
 
         def task(numbers: Sequence[int]) -> Future[Any]:
@@ -78,13 +93,15 @@ class Processes:
         return self._gathered(lines, task, advance)
 
     def explain(self, line: str, translated: str | None = None) -> Explanation:
-        """As the translator's, by one process."""
-        return self._pool.submit(_explain, line, translated).result()
+        """As that of one process."""
+        return self._asked(_explain, line, translated)
 
     def score(
         self, sources: Sequence[str], targets: Sequence[str], advance: Callable[[int], object] = lambda lines: None
     ) -> list[tuple[float, float]]:
-        """As the translator's."""
+        """As that of one process."""
+        if len(sources) != len(targets):
+            raise TranslatorError(f"expected a translation of each of {len(sources)} lines, received {len(targets)}")
 
         def task(numbers: Sequence[int]) -> Future[Any]:
             return self._pool.submit(_score, *([side[number] for number in numbers] for side in (sources, targets)))
@@ -96,36 +113,79 @@ class Processes:
     ) -> list[Any]:
         """What the tasks give for each line, in the order of ``lines``; each task has long and short ones alike."""
         order = sorted(range(len(lines)), key=lambda number: -len(lines[number]))
-        tasks = {task(numbers): numbers for first in range(self._tasks) if (numbers := order[first :: self._tasks])}
+        count = self._count * _TASKS
         gathered: list[Any] = [None] * len(lines)
-        with _cancelled(tasks):
-            for done in as_completed(tasks):
-                found, amount = done.result()
-                for number, one in zip(tasks[done], found, strict=True):
-                    gathered[number] = one
-                advance(amount)
+        tasks: dict[Future[Any], Sequence[int]] = {}
+        self._stop.value = False
+        try:
+            with self._told():
+                for first in range(min(count, len(order))):
+                    tasks[task(order[first::count])] = order[first::count]
+                for done in as_completed(tasks):
+                    found, amount = done.result()
+                    for number, one in zip(tasks[done], found, strict=True):
+                        gathered[number] = one
+                    advance(amount)
+        except BaseException:  # the user's Ctrl-C among them: what else is being translated is wanted no more
+            for other in tasks:
+                other.cancel()
+            self._stop.value = True
+            raise
         return gathered
 
+    def _asked(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a process answers."""
+        with self._told():
+            return self._pool.submit(function, *arguments).result()
 
-@contextlib.contextmanager
-def _cancelled(tasks: Sequence[Future[Any]] | dict[Future[Any], Any]) -> Iterator[None]:
-    """Where one task fails, or the user breaks off, the others need not begin."""
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the user can mend is a ``TranslatorError``, that a process has ended among it."""
+        try:
+            yield
+        except BrokenProcessPool as error:
+            self._pool.shutdown()
+            self._start()
+            raise TranslatorError(
+                f"one of {self._count} processes that translate has ended: it was killed, there was too little memory "
+                "for so many models, or the model is gone; try fewer. In a program of your own, what calls nmt.load "
+                'with processes must stand under: if __name__ == "__main__":'
+            ) from error
+        except ValueError as error:
+            if type(error).__module__.startswith("nmt."):
+                raise TranslatorError(str(error)) from error
+            raise
 
 
-def _load(directories: tuple[str | Path, ...], settings: tuple[str, ...]) -> None:
-    global _translator  # what a process is for
+class _StoppedError(Exception):
+    """Nobody waits for this task any more."""
+
+
+def _load(directories: tuple[str | Path, ...], settings: tuple[str, ...], stopped: Any) -> None:
+    global _translator, _stopped
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
+    _stopped = stopped
     _translator = translator.load(*directories, settings=settings)()
+
+
+def _end_with_the_first() -> None:
+    """However the process that asked ends, this one does not stay behind."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        wait([first.sentinel])
+        os._exit(1)
 
 
 def _translate(lines: list[str], prefixes: list[str] | None, asked: dict[str, Any]) -> tuple[list[Translation], int]:
     done: list[int] = []
-    return _translator.translate_scored(lines, done.append, prefixes=prefixes, **asked), sum(done)
+
+    def advance(amount: int) -> None:
+        done.append(amount)
+        if _stopped.value:
+            raise _StoppedError
+
+    return _translator.translate_scored(lines, advance, prefixes=prefixes, **asked), sum(done)
 
 
 def _explain(line: str, translated: str | None) -> Explanation:
@@ -134,3 +194,7 @@ def _explain(line: str, translated: str | None) -> Explanation:
 
 def _score(sources: list[str], targets: list[str]) -> tuple[list[tuple[float, float]], int]:
     return _translator.score(sources, targets), len(sources)
+
+
+def _confidence() -> Confidence | None:
+    return _translator.confidence

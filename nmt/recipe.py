@@ -86,7 +86,7 @@ class Data(Section):
     """The parallel text: what is learnt from, what steers training, what is scored."""
 
     source_language: str
-    """language code of the source, for logs and model cards"""
+    """language code of the source (ISO 639-1 where it has one, as en): for model cards, and for where sentences end"""
     target_language: str
     """language code of the target"""
     corpus: str | None = None

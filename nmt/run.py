@@ -18,6 +18,7 @@
     translations.tsv     its source, reference and translation
     evaluation-<name>.json, translations-<name>.tsv
                          the same of other text, or of an ensemble with this run as its first
+    confidence.json      how far the translations of these weights can be trusted, by the development text
     fine_tuning.json     whose weights it began with, and what the old and the new domain scored before and after
 
 Every file but the logs is written beside its place and renamed into it, so that a file is whole or not there; what

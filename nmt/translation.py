@@ -44,9 +44,12 @@ class Translation(NamedTuple):
     attention: tuple[tuple[float, ...], ...] | None = None  # of each target word to the source words, where asked for
     alternatives: tuple[Translation, ...] = ()  # the next best, or further samples, where they were asked for
     looped: bool = False  # the best one ran in circles: this is the best that does not, or it if there is none
-    cut: bool = False  # a sentence of the line was too long, and translated in parts
+    log_probability: float | None = None  # the mean of its pieces; of one sentence
+    # What the translator adds:
     confidence: float | None = None  # 0 to 1, the chrF to be expected, where the model is calibrated (nmt.confidence)
+    cut: bool = False  # a sentence of the line was too long, and translated in parts
     doubts: tuple[str, ...] = ()  # why a person should look at it
+    sentences: tuple[Translation, ...] = ()  # of a line of several
 
 
 class Hypothesis(NamedTuple):
@@ -71,9 +74,8 @@ def translate(
     *,
     n_best: int = 1,
     align: bool = False,
-    attend: bool = False,
+    attention: bool = False,
     prefixes: Sequence[str] | None = None,
-    confidence: Callable[[float], float] | None = None,
 ) -> list[Translation]:
     """Translate ``lines``; a line without anything to translate stays empty and never reaches the model.
 
@@ -85,14 +87,15 @@ def translate(
     Args:
         n_best: how many translations of each line, the best and its ``alternatives``; fewer where there are no more.
         align: whether each says which word comes from which.
-        attend: whether each says what attention its words paid to those of the source.
+        attention: whether each says what attention its words paid to those of the source.
         prefixes: what the translation of each line begins with; "" is nothing.
-        confidence: what the mean log-probability of a translation's pieces says of it.
 
     Raises:
         TranslationError: more translations than the beam holds, or not a prefix a line.
         ConstraintError: a prefix that the pieces cannot spell.
     """
+    if n_best < 1:
+        raise TranslationError(f"expected 1 or more translations of each line, received n_best={n_best}")
     if n_best > 1 and settings.sample is None and n_best > settings.beam_size:
         raise TranslationError(
             f"the {n_best} best translations need a beam of as many; received a beam of {settings.beam_size}"
@@ -101,7 +104,7 @@ def translate(
         raise TranslationError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
     source_pieces, target_pieces = pieces
     sources = source_pieces.encode_lines(map(without_control, lines))
-    nothing = Translation("", 0.0, alignment=() if align else None, attention=() if attend else None)
+    nothing = Translation("", 0.0, alignment=() if align else None, attention=() if attention else None)
     translations = [nothing] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
     advance(len(lines) - len(filled))
@@ -117,7 +120,7 @@ def translate(
         else:
             hypotheses, looped = best(batch, engine, settings, constraints, n_best), set()
         texts = iter(target_pieces.decode_lines([one.ids for found in hypotheses for one in found]))
-        tables = iter(_alignments(batch, hypotheses, engine, pieces) if align or attend else itertools.repeat(None))
+        tables = iter(_alignments(batch, hypotheses, engine, pieces) if align or attention else itertools.repeat(None))
         for place, (number, found) in enumerate(zip(numbers, hypotheses, strict=True)):
             first, *others = [
                 Translation(
@@ -125,8 +128,8 @@ def translate(
                     one.score,
                     EOS in one.ids,
                     tuple(alignment.hard(table)) if align and table is not None else None,
-                    tuple(map(tuple, table.tolist())) if attend and table is not None else None,
-                    confidence=confidence and confidence(one.mean_log_probability),
+                    tuple(map(tuple, table.tolist())) if attention and table is not None else None,
+                    log_probability=one.mean_log_probability,
                 )
                 for one, table in zip(found, tables, strict=False)
             ]

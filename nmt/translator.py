@@ -12,7 +12,7 @@ from nmt.compact import Compact
 from nmt.confidence import Confidence
 from nmt.engines import Engine
 from nmt.explanation import Explanation
-from nmt.paragraphs import Paragraph
+from nmt.paragraphs import Joiner, Paragraph
 from nmt.pieces import Pieces
 from nmt.recipe import Recipe
 from nmt.translation import Translation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # The doubt that a tenth of all lines has; the others are rare.
 UNSURE = "low confidence"
+TOO_LONG = "too long, translated in parts"
 
 
 class TranslatorError(ValueError):
@@ -94,7 +95,7 @@ class Translator:
         *,
         n_best: int = 1,
         align: bool = False,
-        attend: bool = False,
+        attention: bool = False,
         prefixes: Sequence[str] | None = None,
         split: bool = True,
     ) -> list[Translation]:
@@ -106,14 +107,15 @@ class Translator:
         calibrated (``nmt evaluate --development`` does that). ``doubts`` are reasons why a person should look at it.
 
         The sentences of a line are translated one by one, one that is longer than the model has learnt from in parts,
-        and put together with the white space between them (``nmt.paragraphs``). Tokenised text is not split into
-        sentences; with ``split`` False, and with a prefix, a line is translated as it is.
+        and put together with the white space between them (``nmt.paragraphs``), their scores added up; ``sentences``
+        has each of them. Tokenised text is not split into sentences; with ``split`` False, and with a prefix, a line is
+        translated as one, without the white space around it.
         ``advance`` is told the number of sentences done, batch by batch.
 
         With ``n_best`` each also has as many ``alternatives`` less one, with ``align`` an ``alignment``: pairs of the
-        numbers of a source word and of the word of the translation that comes from it, with ``attend`` the
-        ``attention`` of each word of the translation to those of the source. ``prefixes`` are what the translation of
-        each line begins with, as a translator has typed it; "" is nothing.
+        numbers of a source word and of the word of the translation that comes from it, with
+        ``attention`` what each word of the translation paid to those of the source. ``prefixes`` are what the
+        translation of each line begins with, as a translator has typed it; "" is nothing.
 
         Raises:
             ValueError: ``lines`` is one string, ``n_best`` is more than the beam, or a prefix cannot be spelt.
@@ -126,49 +128,47 @@ class Translator:
             paragraphs.split(line, language, self._fits) if split and not prefix else Paragraph([line], ["", ""], False)
             for line, prefix in zip(lines, begun, strict=True)
         ]
-        found = iter(
-            translation.translate(
-                self._engine,
-                self._pieces,
-                [sentence for part in parts for sentence in part.sentences],
-                self._search,
-                advance,
-                n_best=n_best,
-                align=align,
-                attend=attend,
-                prefixes=[prefix for part, prefix in zip(parts, begun, strict=True) for _ in part.sentences],
-                confidence=self.confidence,
-            )
+        found = translation.translate(
+            self._engine,
+            self._pieces,
+            [sentence for part in parts for sentence in part.sentences],
+            self._search,
+            advance,
+            n_best=n_best,
+            align=align,
+            attention=attention,
+            prefixes=[prefix for part, prefix in zip(parts, begun, strict=True) for _ in part.sentences],
         )
+        judged = map(self._judged, found)
+        joiner = Joiner(self._pieces[0], self._data.source_language, self._data.target_language)
+        drawn = self._search.sample is not None
         together = [
-            paragraphs.joined(
-                part,
-                list(itertools.islice(found, len(part.sentences))),
-                self._pieces[0],
-                self._data.target_language,
-                n_best,
-                drawn=self._search.sample is not None,
-            )
-            for part in parts
+            joiner.joined(part, list(itertools.islice(judged, len(part.sentences))), n_best, drawn) for part in parts
         ]
-        return [one._replace(doubts=self._doubts(one)) for one in together]
+        return [one._replace(doubts=(*one.doubts, TOO_LONG)) if one.cut else one for one in together]
 
     def _fits(self, sentence: str) -> bool:
         """Whether it is no longer than what the model has learnt from; a piece has a byte or more."""
         longest = self._data.max_length
         return len(sentence.encode()) <= longest or len(self._pieces[0].encode(sentence)) <= longest
 
-    def _doubts(self, found: Translation) -> tuple[str, ...]:
-        unsure = False
-        if self.confidence is not None and found.confidence is not None:
-            unsure = found.confidence < self.confidence.doubtful
+    def _judged(self, found: Translation) -> Translation:
+        """A sentence's translation, with how far it and its alternatives can be trusted, and why a person should look.
+
+        What is doubted is a sentence, not the mean of a paragraph, in which nine good ones would hide a bad one.
+        """
+        known, mean = self.confidence, found.log_probability
         reasons = {
-            UNSURE: unsure,
+            UNSURE: known is not None and mean is not None and mean < known.doubtful,
             "ran in circles": found.looped,
             "cut off at its limit of length": not found.finished,
-            "too long, translated in parts": found.cut,
         }
-        return tuple(reason for reason, holds in reasons.items() if holds)
+        trusted = [
+            one._replace(confidence=known(one.log_probability)) if known and one.log_probability is not None else one
+            for one in (found, *found.alternatives)
+        ]
+        doubts = tuple(reason for reason, holds in reasons.items() if holds)
+        return trusted[0]._replace(alternatives=tuple(trusted[1:]), doubts=doubts)
 
     def explain(self, line: str, translated: str | None = None) -> Explanation:
         """Where each word of the translation of ``line`` comes from; of another translation, where one is given.
@@ -191,9 +191,14 @@ class Translator:
 
 
 def check(lines: Sequence[str], prefixes: Sequence[str] | None) -> None:
-    """Refuse what cannot be meant: one string for a list of lines, other prefixes than one a line."""
-    if isinstance(lines, str):
-        raise TranslatorError(f"expected a list of lines, received one string; write [{lines[:30]!r}]")
+    """Refuse what cannot be meant: one string, or no strings, for a list of lines; other prefixes than one a line."""
+    for name, texts in (("lines", lines), ("prefixes", prefixes)):
+        if isinstance(texts, str):
+            raise TranslatorError(f"expected a list of {name}, received one string; write [{texts[:30]!r}]")
+        if texts is None and name == "prefixes":
+            continue
+        if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+            raise TranslatorError(f"expected a list of strings as {name}, received {repr(texts)[:60]}")
     if prefixes is not None and len(prefixes) != len(lines):
         raise TranslatorError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
 

@@ -28,11 +28,23 @@ def test_what_is_surer_is_never_trusted_less():
     assert 0 <= said[0] <= said[-1] <= 1
 
 
-def test_a_tenth_of_the_development_text_is_doubtful():
+def test_neighbours_that_contradict_each_other_are_pooled():
+    """Isotonic regression by hand: of 50, 45, 60, 80 the first two become 47.5, and the mean of all stays."""
+    sure = np.repeat([-4.0, -3.0, -2.0, -1.0], 5)
+    found = Confidence.learn(sure, np.repeat([50, 45, 60, 80], 5))
+    assert found.log_probabilities == pytest.approx([-3.5, -2, -1])
+    assert found.chrf == pytest.approx([0.475, 0.6, 0.8])
+    assert np.average(found.chrf, weights=[10, 5, 5]) == pytest.approx(np.mean([0.5, 0.45, 0.6, 0.8]))
+    falling = Confidence.learn(sure, np.repeat([80, 60, 45, 50], 5))
+    assert falling.chrf == pytest.approx([0.5875])
+    assert falling(-9) == falling(0) == pytest.approx(0.5875)
+
+
+@pytest.mark.parametrize("quality", [lambda means: 100 * np.exp(means), lambda means: 50 + 0 * means])
+def test_a_tenth_of_the_development_text_is_doubtful(quality):
     means = -np.arange(1, 101) / 50
-    found = Confidence.learn(means, 100 * np.exp(means))
-    assert sum(found(mean) < found.doubtful for mean in means) == 10
-    assert [mean for mean in means if found(mean) < found.doubtful] == means[-10:].tolist()  # the least sure
+    found = Confidence.learn(means, quality(means))
+    assert [mean for mean in means if mean < found.doubtful] == means[-10:].tolist()  # the least sure
 
 
 @pytest.mark.parametrize("count", [0, 4])

@@ -42,7 +42,7 @@ ROOMS = {
     "loops": "",
     "translation": "symbols recipe corpus pieces batches search engines alignment constraints explanation loops",
     "evaluation": "recipe corpus score pieces batches engines translation",
-    "paragraphs": "pieces alignment translation",
+    "paragraphs": "corpus pieces alignment translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
     "export": "symbols recipe corpus pieces attention compact confidence search model run alignment",
@@ -51,7 +51,7 @@ ROOMS = {
     "evaluation fine_tuning forecast training",
     "draft": "recipe corpus pieces experiment",
     "translator": "recipe pieces compact confidence engines explanation translation paragraphs run experiment",
-    "processes": "explanation translation translator",
+    "processes": "confidence explanation translation translator",
     "synthesis": "symbols recipe corpus run experiment translator",
     "cli": "recipe corpus score export run alignment translation evaluation experiment draft translator processes "
     "synthesis",

@@ -7,7 +7,8 @@ import toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.paragraphs import joined, split
+from nmt.corpus import without_control
+from nmt.paragraphs import Joiner, split
 from nmt.translation import Translation
 
 LANGUAGES = ["en", "de", "ja", "zh-Hans", "ar", "hi", "tlh", ""]
@@ -40,13 +41,14 @@ def pieces(tmp_path_factory):
 def test_of_any_line_nothing_is_lost(parts, language, longest):
     line = "".join(word + space for word, space in parts)
     paragraph = split(line, language, fits(longest))
-    assert whole(paragraph) == line
-    if line.strip():
+    assert whole(paragraph) == "\t".join(map(without_control, line.split("\t")))  # the same but for control characters
+    if without_control(line).strip():
         assert all(sentence == sentence.strip() != "" for sentence in paragraph.sentences)
         assert all(len(sentence) <= longest for sentence in paragraph.sentences)
         assert all(space.strip() == "" for space in paragraph.spaces)
+        assert len("".join(paragraph.spaces).splitlines()) <= 1
     else:
-        assert paragraph.sentences == [line]
+        assert paragraph.sentences == [whole(paragraph)]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,10 @@ def test_what_is_too_long_is_cut_at_the_best_place(line, parts):
     assert whole(paragraph) == line
 
 
+def joined(paragraph, translations, pieces, target, n_best, drawn, source="en"):
+    return Joiner(pieces, source, target).joined(paragraph, translations, n_best, drawn)
+
+
 def said(text, score=-1.0, **about):
     return Translation(text, score, **about)
 
@@ -91,15 +97,15 @@ def said(text, score=-1.0, **about):
 @pytest.mark.parametrize(
     ("source", "target", "line", "translations", "expected"),
     [
-        ("en", "de", "  One.  Two.\tThree.\n", ["Eins.", "Zwei.", "Drei."], "  Eins.  Zwei.\tDrei.\n"),
-        ("en", "ja", "One. Two.\nThree.", ["一。", "二。", "三。"], "一。二。\n三。"),
+        ("en", "de", "  One.  Two.\tThree.\n", ["Eins.", "Zwei.", "Drei."], "  Eins.  Zwei.\tDrei. "),
+        ("en", "ja", "One. Two.\tThree.", ["一。", "二。", "三。"], "一。二。\t三。"),
         ("ja", "en", "一。二。三。", ["One.", "Two.", "Three."], "One. Two. Three."),
         ("zh", "ja", "一。二。三。", ["ichi。", "ni。", "san。"], "ichi。ni。san。"),
     ],
 )
 def test_they_come_together_with_the_white_space_of_the_line(pieces, source, target, line, translations, expected):
     paragraph = split(line, source, fits(1000))
-    found = joined(paragraph, [said(text) for text in translations], pieces, target, 1, drawn=False)
+    found = joined(paragraph, [said(text) for text in translations], pieces, target, 1, drawn=False, source=source)
     assert found.text == expected
     assert found.score == -3
     assert found.finished
@@ -111,6 +117,13 @@ def test_a_word_that_had_to_be_cut_is_one_word_again(pieces):
     found = joined(paragraph, [said("ABCDEFGH"), said("IJKLMNOP")], pieces, "de", 1, drawn=False)
     assert found.text == "ABCDEFGHIJKLMNOP"
     assert found.cut
+
+
+def test_what_is_cut_where_no_blank_was_is_not_glued_together(pieces):
+    paragraph = split("あいうえおかきくけこ", "ja", fits(5))
+    assert paragraph.sentences == ["あいうえお", "かきくけこ"]
+    found = joined(paragraph, [said("The man in blue"), said("stands.")], pieces, "en", 1, drawn=False, source="ja")
+    assert found.text == "The man in blue stands."
 
 
 def test_links_and_attention_count_the_words_of_the_whole_line(pieces):
@@ -130,6 +143,40 @@ def test_words_that_stand_together_share_their_links(pieces):
     found = joined(paragraph, [one, one], pieces, "de", 1, drawn=False)
     assert set(found.alignment) == {(0, 0)}
     assert found.attention == ((1.0,),)
+
+
+@pytest.mark.parametrize("target", ["de", "ja"])
+def test_source_words_are_counted_by_the_blanks_of_the_source(pieces, target):
+    paragraph = split("One two. Three.", "en", fits(1000))
+    first = said("X Y.", alignment=((0, 0), (1, 1)), attention=((1.0, 0.0), (0.0, 1.0)))
+    second = said("Z.", alignment=((0, 0),), attention=((1.0,),))
+    found = joined(paragraph, [first, second], pieces, target, 1, drawn=False)
+    apart = target == "de"
+    assert found.text == ("X Y. Z." if apart else "X Y.Z.")
+    assert found.alignment == ((0, 0), (1, 1), (2, 2 if apart else 1))
+    expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1]] if apart else [[1, 0, 0], [0, 0.5, 0.5]]
+    assert [list(row) for row in found.attention] == expected
+
+
+def test_sentences_without_a_translation_are_harmless(pieces):
+    paragraph = split("一。二。三。", "ja", fits(1000))
+    nothing = said("", 0.0, alignment=(), attention=())
+    one = said("Two words.", alignment=((0, 0), (0, 1)), attention=((1.0,), (1.0,)))
+    for found in ([nothing, one, nothing], [one, nothing, nothing], [one, nothing, one], [nothing] * 3):
+        together = joined(paragraph, found, pieces, "zh", 1, drawn=False, source="ja")
+        words = together.text.split()
+        assert len(together.attention) == len(words)
+        assert {target for _, target in together.alignment} == set(range(len(words)))
+        assert all(0 <= source < len(row) for source, target in together.alignment for row in together.attention)
+
+
+def test_many_sentences_are_put_together_in_one_go(pieces):
+    """Each text is copied once: 20,000 sentences are nothing, where a copy for each took half a minute."""
+    count = 20_000
+    paragraph = split("", "en", fits(9))._replace(sentences=["a."] * count, spaces=["", *[" "] * (count - 1), ""])
+    found = joined(paragraph, [said("b.", -1.0)] * count, pieces, "de", 1, drawn=False)
+    assert found.text == " ".join(["b."] * count)
+    assert found.score == -count
 
 
 def test_the_best_of_all_combinations_are_the_alternatives(pieces):
@@ -156,8 +203,13 @@ def test_samples_are_put_together_number_by_number(pieces):
 
 def test_confidence_is_the_mean_of_the_characters_and_a_loop_is_told(pieces):
     paragraph = split("One. Two.", "en", fits(1000))
-    first, second = said("abc", confidence=0.5), said("abcdefghijkl", confidence=0.9, looped=True)
+    first, second = said("abc", confidence=0.5, doubts=("a",)), said("abcdefghijkl", confidence=0.9, looped=True)
+    blank = said("")
     found = joined(paragraph, [first, second], pieces, "de", 1, drawn=False)
-    assert found.confidence == pytest.approx((4 * 0.5 + 12 * 0.9) / 16)  # the blank between counts as the first's
+    assert found.confidence == pytest.approx((4 * 0.5 + 13 * 0.9) / 17)  # each with a blank behind it
     assert found.looped
+    assert found.doubts == ("a",)
+    assert found.sentences == (first, second)
+    assert joined(paragraph, [first, blank], pieces, "de", 1, drawn=False).confidence == 0.5
+    assert joined(paragraph, [blank, blank], pieces, "de", 1, drawn=False).confidence is None
     assert math.isclose(found.score, -2.0)

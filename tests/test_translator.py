@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,10 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmt
-from nmt import experiment, score
+from nmt import experiment, score, translation
 from nmt.cli import commands
 from nmt.confidence import Confidence
-from nmt.export import compact as exported
 from nmt.processes import Processes
 from nmt.translator import TranslatorError
 
@@ -38,14 +38,9 @@ def directory(run, tmp_path_factory):
     """The run's compact model; it was calibrated before."""
     experiment.evaluate([run], experiment.read_text(run, "development"), "development")
     made = tmp_path_factory.mktemp("exports") / "toy"
-    exported.export(
-        experiment.load_model(run),
-        run.recipe,
-        {path.name: path.read_bytes() for path in dict.fromkeys(run.piece_paths())},
-        made,
-        precision="float32",
-        confidence=experiment.confidence(run),
-    )
+    command = ["export", str(run.directory), str(made), "--to", "compact", "--precision", "float32"]
+    result = CliRunner().invoke(commands, command)
+    assert result.exit_code == 0, result.output
     return made
 
 
@@ -66,7 +61,7 @@ def told(*arguments, text=b"", code=0):
 
 def test_the_sentences_of_a_line_are_translated_as_if_they_stood_alone(translator):
     alone = translator.translate(["one two.", "three four?", "five"])
-    (together,) = translator.translate_scored([PARAGRAPH], align=True, attend=True, n_best=2)
+    (together,) = translator.translate_scored([PARAGRAPH], align=True, attention=True, n_best=2)
     assert together.text == "  {} {}\t{}".format(*alone)
     scores = [found.score for found in translator.translate_scored(["one two.", "three four?", "five"])]
     assert together.score == pytest.approx(sum(scores), rel=1e-5)
@@ -81,11 +76,26 @@ def test_the_sentences_of_a_line_are_translated_as_if_they_stood_alone(translato
     assert len(together.alternatives) == 1
     assert together.alternatives[0].score <= together.score
 
-    (whole,) = translator.translate_scored([PARAGRAPH], split=False)
-    assert whole.text.strip() != together.text.strip()
-    assert [one.text for one in translator.translate_scored(["one. two."], prefixes=["zw"])] != translator.translate(
-        ["one. two."]
-    )
+    assert [one.text for one in together.sentences] == alone
+
+
+def test_some_lines_are_translated_as_they_are(translator, monkeypatch):
+    """With split False, with a prefix, and where the model reads tokenised text."""
+    asked = []
+    translate = translation.translate
+
+    def asking(engine, pieces, lines, *others, **named):
+        asked.append(list(lines))
+        return translate(engine, pieces, lines, *others, **named)
+
+    monkeypatch.setattr(translation, "translate", asking)
+    line = " one. two."
+    translator.translate([line])
+    translator.translate_scored([line], split=False)
+    translator.translate_scored([line, line], prefixes=["zw", ""])
+    monkeypatch.setattr(translator, "_data", translator._data.model_copy(update={"tokenized": True}))
+    translator.translate([line])
+    assert asked == [["one.", "two."], [line], [line, "one.", "two."], ["one. two."]]
 
 
 def test_a_sentence_that_is_too_long_is_cut_and_that_is_told(translator, directory, caplog):
@@ -100,13 +110,6 @@ def test_a_sentence_that_is_too_long_is_cut_and_that_is_told(translator, directo
     done = subprocess.run([NMT, "translate", directory], input=f"{long}\n", capture_output=True, text=True)
     assert "too long, translated in parts: 1" in done.stderr
     assert "--review FILE lists them" in done.stderr
-
-
-def test_tokenised_text_is_never_split(run, directory, translator):
-    tokenised = run.recipe.model_copy(update={"data": run.recipe.data.model_copy(update={"tokenized": True})})
-    of_tokenised = type(translator)(translator._engine, translator._pieces, tokenised)
-    (whole,) = translator.translate_scored(["one . two ."], split=False)
-    assert of_tokenised.translate(["one . two ."]) == [whole.text]
 
 
 # --- confidence ---
@@ -131,12 +134,14 @@ def test_evaluating_the_development_text_calibrates(run, directory):
 
 
 def test_each_translation_says_how_far_it_can_be_trusted(translator, directory):
-    lines = [*toy.lines(30, seed=4)[0], ""]
+    lines = [*[line for line in toy.lines(60, seed=4)[0] if len(line.split()) < 4], ""]
     found = translator.translate_scored(lines)
+    alone = translator.translate_scored(lines[:-1], split=False)
+    assert found[:-1] == alone  # each is one sentence
     assert all(0 <= one.confidence <= 1 for one in found[:-1])
     assert len({one.confidence for one in found[:-1]}) > 5
     assert found[-1].confidence is None
-    doubtful = [one.confidence < translator.confidence.doubtful for one in found[:-1]]
+    doubtful = [one.log_probability < translator.confidence.doubtful for one in alone]
     assert any(doubtful)
     assert [("low confidence" in one.doubts) for one in found[:-1]] == doubtful
     rows = [
@@ -146,6 +151,17 @@ def test_each_translation_says_how_far_it_can_be_trusted(translator, directory):
         None if one.confidence is None else round(one.confidence, 4) for one in found
     ]
     assert [tuple(row.get("doubts", ())) for row in rows] == [one.doubts for one in found]
+
+
+def test_one_bad_sentence_among_good_ones_is_doubted(translator):
+    lines = [f"{line}." for line in toy.lines(60, seed=4)[0] if len(line.split()) < 4]
+    alone = translator.translate_scored(lines)
+    assert not any(one.cut or one.sentences for one in alone)
+    good = [one for one in alone if "low confidence" not in one.doubts]
+    (together,) = translator.translate_scored([" ".join(lines)])
+    assert 0 < len(good) < len(alone)
+    assert "low confidence" in together.doubts
+    assert [one.confidence for one in together.sentences] == pytest.approx([one.confidence for one in alone])
 
 
 def test_what_a_person_should_look_at_is_listed(translator, directory, tmp_path):
@@ -159,10 +175,27 @@ def test_what_a_person_should_look_at_is_listed(translator, directory, tmp_path)
             expected.append("\t".join(column.replace("\t", " ") for column in row))
     assert expected
     assert review.read_text().splitlines() == expected
+    text = tmp_path / "text.en"
+    text.write_text("one two\n" * 3000)
+    for other in (text, tmp_path / "." / "text.en"):
+        assert (
+            f"--review {other} is also what is read or written"
+            in told(directory, text, "--review", other, code=2).stderr
+        )
+    out = tmp_path / "out.de"
+    assert "is also what is" in told(directory, text, "-o", out, "--review", out, code=2).stderr
+    assert text.read_text() == "one two\n" * 3000
+    # A reader that goes away is no fault of the list, which has what was done by then.
+    script = f"{NMT} translate {directory} {text} --batch 2 --review {review} | head -n 1"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert "was not written" not in done.stderr
+    assert review.is_file()
 
 
 def test_attention_is_a_table_of_json(translator, directory):
-    (found,) = translator.translate_scored(["one two three"], attend=True)
+    (found,) = translator.translate_scored(["one two three"], attention=True)
     row = json.loads(told(directory, "--json", "--attention", text=b"one two three\n").stdout)
     np.testing.assert_allclose(row["attention"], found.attention, atol=1e-4)
     done = subprocess.run([NMT, "translate", directory, "--attention"], capture_output=True, text=True)
@@ -192,8 +225,9 @@ def test_several_processes_say_what_one_says(translator, directory, tmp_path):
         assert together.explain("one two").target == translator.explain("one two").target
         with pytest.raises(TranslatorError, match=r"received one string; write \['one'\]"):
             together.translate("one")
-        with pytest.raises(ValueError, match="need a beam of as many"):
+        with pytest.raises(TranslatorError, match="need a beam of as many"):
             together.translate_scored(["one"], n_best=50)
+        assert together.confidence == translator.confidence
         assert together.translate(["one"]) == translator.translate(["one"])  # it goes on
     text = "".join(f"{line}\n" for line in lines)
     command = [NMT, "translate", directory, "--processes", "2"]
@@ -214,17 +248,86 @@ def test_processes_that_cannot_be_are_refused(directory, arguments, message):
         nmt.load(place.format(directory), processes=count)
 
 
-def test_ctrl_c_ends_all_processes(directory):
-    command = [NMT, "translate", directory, "--processes", "2"]
+def test_what_the_user_can_mend_is_told_alike(directory):
+    command = [NMT, "translate", directory, "--n-best", "50"]
+    for processes in ("1", "2"):
+        done = subprocess.run([*command, "--processes", processes], input="one\n", capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith("error: the 50 best translations need a beam of as many")
+        assert "Traceback" not in done.stderr
+
+
+def test_a_process_that_is_killed_is_told_and_another_takes_its_place(translator, directory):
+    with Processes(2, directory) as together:
+        assert together.translate(["one"]) == translator.translate(["one"])
+        os.kill(next(iter(children(os.getpid()))), signal.SIGKILL)
+        time.sleep(0.5)
+        with pytest.raises(TranslatorError, match="one of 2 processes that translate has ended: it was killed, there"):
+            together.translate(["one", "two"])
+        assert together.translate(["one"]) == translator.translate(["one"])
+
+
+def children(pid):
+    """The processes that translate for process ``pid``."""
+    found = []
+    for path in list(Path("/proc").glob("[0-9]*/stat")):
+        try:
+            number, parent = path.parent.name, path.read_text().rpartition(")")[2].split()[1]
+            if int(parent) == pid and b"spawn_main" in (path.parent / "cmdline").read_bytes():
+                found.append(int(number))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux which processes there are")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+def test_however_it_ends_no_process_stays_behind(directory, how):
+    """In the middle of much text, of which something is out already."""
+    command = [NMT, "translate", directory, "--processes", "2", "--batch", "2"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as one:
         one.stdin.write("one two\n")
         one.stdin.flush()
         assert one.stdout.readline()
-        os.killpg(one.pid, signal.SIGINT)
-        assert one.wait(timeout=60) == 130
+        one.stdin.write("one two three four five\n" * 4000)
+        one.stdin.flush()
+        time.sleep(0.2)
+        workers = children(one.pid)
+        assert len(workers) == 2
+        one.send_signal(how)
+        one.stdin.close()
+        assert one.wait(timeout=60) == (130 if how == signal.SIGINT else -how)
         assert "Traceback" not in one.stderr.read()
+    for _ in range(200):
+        if not any(map(alive, workers)):
+            break
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lines": "one"}, r"expected a list of lines, received one string; write \['one'\]"),
+        ({"lines": [b"one"]}, "expected a list of strings as lines, received"),
+        ({"lines": (line for line in ["one"])}, "expected a list of strings as lines, received <generator"),
+        ({"lines": ["a", "b"], "prefixes": "zw"}, "expected a list of prefixes, received one string"),
+        ({"lines": ["a", "b"], "prefixes": ["zw"]}, "expected a prefix for each of 2 lines, received 1"),
+        ({"lines": ["a"], "n_best": 0}, "expected 1 or more translations of each line, received n_best=0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(translator, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        translator.translate_scored(**arguments)
 
 
 # --- any bytes ---
@@ -232,9 +335,10 @@ def test_ctrl_c_ends_all_processes(directory):
 LINE = st.one_of(
     st.binary(max_size=30),
     st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepass")),
-    st.lists(st.sampled_from(["one", "two.", "three?", "\t", "。", "\u2028", "\r", "\0", "x" * 40]), max_size=12).map(
-        lambda words: " ".join(words).encode()
-    ),
+    st.lists(
+        st.sampled_from(["one", "two.", "three?", "\t", "。", "\u2028", "\r", "\0", "\x01", "\x0b", "\x1c", "x" * 40]),
+        max_size=12,
+    ).map(lambda words: " ".join(words).encode()),
 )
 
 
@@ -242,7 +346,15 @@ LINE = st.one_of(
 @given(
     st.lists(LINE, max_size=6),
     st.booleans(),
-    st.sampled_from([(), ("--json",), ("--no-split", "--scores"), ("--n-best", "2", "--alignments"), ("--beam", "1")]),
+    st.sampled_from(
+        [
+            (),
+            ("--json", "--attention", "--alignments"),
+            ("--no-split", "--scores"),
+            ("--n-best", "2", "--alignments"),
+            ("--beam", "1"),
+        ]
+    ),
 )
 def test_any_bytes_give_as_many_lines(directory, lines, ended, options):
     raw = b"\n".join(lines) + b"\n" * ended
@@ -251,5 +363,8 @@ def test_any_bytes_give_as_many_lines(directory, lines, ended, options):
     assert said.count(b"\n") == count
     assert said.endswith(b"\n") or not count
     rows = said.decode().split("\n")[:-1]
-    if options == ("--json",):
-        assert all(isinstance(json.loads(row)["translation"], str) for row in rows)
+    if options[:1] == ("--json",):
+        for row in map(json.loads, rows):
+            assert isinstance(row["translation"], str)
+            assert {target for _, target in row["alignment"]} == set(range(len(row["attention"])))
+            assert all(0 <= source < len(paid) for source, _ in row["alignment"] for paid in row["attention"])
