@@ -167,6 +167,29 @@ def test_the_loaded_model_has_the_best_weights_and_scores_as_validation_said(tra
     assert found.bleu.value == pytest.approx(history["bleu"])
 
 
+def test_training_ends_with_the_development_text_and_what_it_tells_of_confidence(trained, tmp_path):
+    """Of the best weights, by the recipe's own search: what the command would find; and again where it was lost."""
+    known = trained.read_json("confidence.json")
+    scores = trained.read_json("evaluation-development.json")
+    assert known["weights_sha256"] == trained.weights_checksum()
+    assert experiment.confidence(trained).log_probabilities == known["calibration"]["log_probabilities"]
+    copy = Run.find(shutil.copytree(trained.directory, tmp_path / "run"))
+    spoilt = {"weights_sha256": "of others", "calibration": None}
+    for left in (None, spoilt):  # killed before it was there; of other weights
+        copy.path("confidence.json").unlink()
+        if left:
+            copy.write_json("confidence.json", left)
+        assert experiment.confidence(copy) is None
+        experiment.train(copy.recipe, copy.directory)
+        assert copy.read_json("confidence.json") == known
+        assert copy.read_json("evaluation-development.json") == scores
+    # Another search says nothing of the one that translates.
+    experiment.evaluate(
+        [Run.find(copy.directory, ("search.beam_size=1",))], read_text(copy, "development"), "development"
+    )
+    assert copy.read_json("confidence.json") == known
+
+
 def test_embeddings_are_shared_as_the_recipe_says(trained):
     embeddings = [name for name in trained.load_best() if "embedding" in name]
     assert len(embeddings) == {"three_way": 1, "output": 2, "none": 3}[trained.recipe.model.tying]
