@@ -753,9 +753,23 @@ def compare(directories: tuple[str, ...]) -> None:
     help="Of a compact model: int8 (small and fast, and what is used if not said) or float32.",
 )
 @click.option("--licence", metavar="NAME", help="Of a compact model, for its model card.")
+@click.option(
+    "--shortlist",
+    type=click.IntRange(min=1),
+    metavar="PIECES",
+    help="Of a compact model: of each source piece keep so many target pieces that translate it in the training text, "
+    "and choose among those of a batch alone. It is faster, the more so the more pieces there are. "
+    "If not said, all may come up.",
+)
 @_with_search
 def export(
-    directory: str, destination: str, to: str, precision: str | None, licence: str | None, **search: Any
+    directory: str,
+    destination: str,
+    to: str,
+    precision: str | None,
+    licence: str | None,
+    shortlist: int | None,
+    **search: Any,
 ) -> None:
     """Write the translator of a RUN as files for elsewhere.
 
@@ -767,8 +781,8 @@ def export(
     nmt translate exports/mine < text.en > text.de
     nmt export runs/mine --to savedmodel exports/mine
     """
-    if to != "compact" and (precision or licence):
-        raise click.UsageError("--precision and --licence are of --to compact")
+    if to != "compact" and (precision or licence or shortlist):
+        raise click.UsageError("--precision, --licence and --shortlist are of --to compact")
 
     from nmt import experiment
     from nmt.run import Run
@@ -788,6 +802,7 @@ def export(
             licence=licence,
             data=run.read_json("corpus.json"),
             scores=known.get("scores"),
+            shortlist=experiment.shortlist(run, model, shortlist) if shortlist else None,
         )
         logger.info(
             "exported to %s; next: nmt translate %s < text.%s", *[destination] * 2, run.recipe.data.source_language
