@@ -137,14 +137,15 @@ class Graph:
     def kernel_of(self, table: Sequence[str], ids: str) -> list[str]:
         """The rows ``ids`` [C] of a ``table`` [V, K] as the kernel of ``product_with``: [K, C], in int8 scales [C] too.
 
-        The integers are uint8 around 128 there. Signed ones a processor without VNNI would add up in 16 bits, which
-        overflow, and ONNX Runtime mends that for constants alone.
+        The integers are uint8 around 128 there, which ONNX Runtime makes of the table when it loads the graph. Signed
+        ones a processor without VNNI would add up in 16 bits, which overflow, and that is mended for constants alone.
         """
-        kernel = self.add("Transpose", self.add("Gather", table[0], ids, axis=0), perm=[1, 0])
+        rows = table[0]
+        if self.int8:
+            rows = self.add("BitwiseXor", self.cast(rows, "uint8"), self.constant(np.uint8(_MIDDLE)))
+        kernel = self.add("Transpose", self.add("Gather", rows, ids, axis=0), perm=[1, 0])
         if not self.int8:
             return [kernel]
-        kernel = self.cast(kernel, "uint8")
-        kernel = self.add("BitwiseXor", kernel, self.constant(np.uint8(_MIDDLE)))
         return [kernel, self.add("Reshape", self.add("Gather", table[1], ids, axis=0), self.ints(-1))]
 
     def product_with(self, x: str, kernel: Sequence[str], bias: str) -> str:
