@@ -110,9 +110,10 @@ def test_the_graph_finds_the_same_union(tmp_path):
 # --- what a model says with it ---
 
 
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize(("int8", "overflows"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("flavour", ["one layer", "stacks", "parallel", "untied", "tied output"])
-def test_with_all_pieces_it_says_what_the_full_softmax_says(flavour, int8, any_share, tmp_path):
+def test_with_all_pieces_it_says_what_the_full_softmax_says(flavour, int8, overflows, any_share, tmp_path, monkeypatch):
+    monkeypatch.setattr(compact_engine, "overflows", lambda: overflows)
     model = test_compact.decided(**test_compact.FLAVOURS[flavour])
     full, engine = write(model, tmp_path / "full", int8, None), write(model, tmp_path / "all", int8, ALL)
     beam_size = len(ALL.common) // 2  # all of them are candidates
@@ -122,12 +123,12 @@ def test_with_all_pieces_it_says_what_the_full_softmax_says(flavour, int8, any_s
 
 
 @pytest.mark.parametrize("int8", [False, True])
-def test_a_step_chooses_among_the_candidates_of_its_sources(int8, tmp_path):
+def test_a_step_chooses_among_the_candidates_of_its_sources(int8, any_share, tmp_path):
     model = test_compact.decided(model__decoder_layers=1)
     full, engine = write(model, tmp_path / "full", int8, None), write(model, tmp_path / "few", int8, FEW)
     for sources in (SOURCES, SOURCES[1:2]):
         ids = FEW.of(pad_source(sources))
-        assert 6 < len(ids) <= compact_engine._WORTH_CHOOSING * SIZE
+        assert 6 < len(ids) < SIZE - 2
         found = test_compact.followed(engine, 3, sources)
         expected = among(followed_everywhere(full, 3, sources), ids)
         chosen = ~np.isnan(found)
@@ -137,7 +138,7 @@ def test_a_step_chooses_among_the_candidates_of_its_sources(int8, tmp_path):
         assert (chosen | ~(np.nan_to_num(expected, nan=-np.inf) > better)).all()  # the best ones, and no others
 
 
-def test_a_bias_brings_all_pieces_back(tmp_path):
+def test_a_bias_brings_all_pieces_back(any_share, tmp_path):
     model = test_compact.decided(model__decoder_layers=1)
     full, engine = write(model, tmp_path / "full", True, None), write(model, tmp_path / "few", True, FEW)
     said = []
@@ -157,10 +158,11 @@ def test_a_bias_brings_all_pieces_back(tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_a_shortlist_that_saves_nothing_is_not_used(tmp_path):
+def test_a_shortlist_that_saves_nothing_is_not_used(tmp_path, monkeypatch):
     model = test_compact.decided(model__decoder_layers=1)
     full, engine = write(model, tmp_path / "full", False, None), write(model, tmp_path / "all", False, ALL)
     np.testing.assert_array_equal(test_compact.followed(full, 3), test_compact.followed(engine, 3))
+    monkeypatch.setattr(compact_engine, "_WORTH_CHOOSING", 1.0)
     few = write(model, tmp_path / "few", False, FEW)
     many = len(FEW.of(pad_source(SOURCES))) // 2 + 1  # more candidates than it has
     np.testing.assert_array_equal(test_compact.followed(full, many), test_compact.followed(few, many))
@@ -236,3 +238,22 @@ def test_of_another_form_it_is_refused(run, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "--precision, --licence and --shortlist are of --to compact" in done.stderr
+
+
+def test_without_vnni_products_are_added_up_with_care(monkeypatch):
+    for machine, flags, expected in (
+        ("x86_64", "flags : fpu avx2 avx512_vnni", False),
+        ("AMD64", "flags : fpu avx2 avx_vnni", False),
+        ("x86_64", "flags : fpu avx2", True),
+        ("x86_64", OSError(), True),
+        ("aarch64", "Features : fp asimd", False),
+    ):
+
+        def read_text(path, flags=flags):
+            if isinstance(flags, OSError):
+                raise flags
+            return flags
+
+        monkeypatch.setattr(compact_engine.platform, "machine", lambda machine=machine: machine)
+        monkeypatch.setattr(compact_engine.Path, "read_text", read_text)
+        assert compact_engine.overflows.__wrapped__() is expected

@@ -56,6 +56,8 @@ class CompactEngine:
         shortlist = {name: read[name] for name in self._shortlist}
         if shortlist and not candidates <= len(shortlist["shortlist"]) <= _WORTH_CHOOSING * self.size:
             shortlist = {}
+        if "shortlist_scales" in shortlist and overflows():
+            shortlist["shortlist_unsigned"] = shortlist.pop("shortlist_kernel").view("uint8") ^ np.uint8(128)
         count = np.array([min(candidates, self.size)])
         missing = ((0, 0), (0, candidates - min(candidates, self.size)))
         outputs = ["log_probabilities", "ids", "attention", *(f"next_{name}" for name in self._state)]

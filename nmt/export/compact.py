@@ -214,7 +214,9 @@ def step(model: TranslationModel, graph: Graph, shortlist: Shortlist | None = No
        next_hidden_1, next_cell_1 … [R, H]
 
     With a shortlist it may be given what the encoder says of that, shortlist, shortlist_kernel and so on: then these C
-    pieces alone are candidates, log-probabilities are normalised over them, and bias is not heeded.
+    pieces alone are candidates, log-probabilities are normalised over them, and bias is not heeded. In int8 it may have
+    shortlist_unsigned for shortlist_kernel, uint8 with 128 for 0: signed integers a processor without VNNI would add up
+    in 16 bits, which overflow, and ONNX Runtime mends that for constants alone.
     """
     decoder, settings = model.decoder, model.settings
     attention, layers = decoder.flow.attention, decoder.config["num_layers"]
@@ -315,9 +317,20 @@ def step(model: TranslationModel, graph: Graph, shortlist: Shortlist | None = No
             for name, none in _no_shortlist(model, graph.int8).items()
         )
 
+        def few_logits() -> str:
+            if not graph.int8:
+                return graph.product_with(read, few_kernel, few_bias)
+            unsigned = graph.optional_input("shortlist_unsigned", np.zeros((width, 0), "uint8"), [width, "C"])
+            (logits,) = graph.choose(
+                graph.add("Greater", graph.add("Size", unsigned), graph.constant(np.int64(0))),
+                lambda: [graph.product_with(read, [unsigned, few_kernel[1]], few_bias, unsigned=True)],
+                lambda: [graph.product_with(read, few_kernel, few_bias)],
+            )
+            return logits
+
         def of_few() -> list[str]:
             """The same of the C pieces of the shortlist."""
-            logits = graph.product_with(read, few_kernel, few_bias)  # [R, C]
+            logits = few_logits()  # [R, C]
             scores = graph.add("LogSoftmax", logits, axis=-1)
             best, places = graph.add_many("TopK", scores, candidates, results=2, axis=-1)
             return [best, graph.add("Gather", few, places, axis=0)]
@@ -336,7 +349,7 @@ def step(model: TranslationModel, graph: Graph, shortlist: Shortlist | None = No
 
 def _no_shortlist(model: TranslationModel, int8: bool) -> dict[str, np.ndarray]:
     """What encoder and step say to each other of a shortlist, by name, where it has no pieces."""
-    kernel = np.zeros((model.output_embedding.embeddings.shape[1], 0), "uint8" if int8 else "float32")
+    kernel = np.zeros((model.output_embedding.embeddings.shape[1], 0), "int8" if int8 else "float32")
     scales = {"shortlist_scales": np.zeros(0, "float32")} if int8 else {}
     none = {"shortlist": np.zeros(0, "int64"), "shortlist_kernel": kernel}
     return none | scales | {"shortlist_bias": np.zeros(0, "float32")}

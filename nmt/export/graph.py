@@ -21,7 +21,6 @@ _OPERATORS = 21  # of 2024: what ONNX Runtime knows since its version 1.18
 _FORMAT = 10  # of the file, of the same time
 _MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators, int8 among them
 _LEVELS = 127  # of int8, to either side of 0
-_MIDDLE = 128  # of uint8
 
 
 class Graph:
@@ -79,16 +78,15 @@ class Graph:
 
         Both add nodes and constants, and return the names of as many results.
         """
-        around = self._nodes, self._constants
+        nodes, constants, around = self._nodes, self._constants, self._branch
         branches, count = {}, 0
         for name, branch in (("then_branch", yes), ("else_branch", no)):
-            self._nodes, self._constants, self._branch = [], {}, f"{name}_"
+            self._nodes, self._constants, self._branch = [], {}, f"{around}{name}_{len(nodes)}_"
             results = branch()
             count = len(results)
             outputs = [helper.make_empty_tensor_value_info(result) for result in results]
             branches[name] = helper.make_graph(self._nodes, name, [], outputs, list(self._constants.values()))
-        self._nodes, self._constants = around
-        self._branch = ""
+        self._nodes, self._constants, self._branch = nodes, constants, around
         return self.add_many("If", condition, results=count, **branches)
 
     def cast(self, value: str, dtype: Any) -> str:
@@ -109,7 +107,7 @@ class Graph:
         added = "" if bias is None else self.constant(bias)
         if not bounded:
             return self.add("DynamicQuantizeMatMul", x, weights, scales, zeros, added, domain=_MICROSOFT)
-        scale, middle = self.constant(np.float32(1 / _LEVELS)), self.constant(np.uint8(_MIDDLE))
+        scale, middle = self.constant(np.float32(1 / _LEVELS)), self.constant(np.uint8(128))
         x = self.add("QuantizeLinear", x, scale, middle)
         inputs = (x, weights, scale, scales, middle, zeros, added)
         return self.add("MatMulIntegerToFloat", *inputs, domain=_MICROSOFT)
@@ -135,26 +133,23 @@ class Graph:
         return self.add("Mul", rows, self.add("Gather", table[1], ids, axis=0))
 
     def kernel_of(self, table: Sequence[str], ids: str) -> list[str]:
-        """The rows ``ids`` [C] of a ``table`` [V, K] as the kernel of ``product_with``: [K, C], in int8 scales [C] too.
-
-        The integers are uint8 around 128 there, which ONNX Runtime makes of the table when it loads the graph. Signed
-        ones a processor without VNNI would add up in 16 bits, which overflow, and that is mended for constants alone.
-        """
-        rows = table[0]
-        if self.int8:
-            rows = self.add("BitwiseXor", self.cast(rows, "uint8"), self.constant(np.uint8(_MIDDLE)))
-        kernel = self.add("Transpose", self.add("Gather", rows, ids, axis=0), perm=[1, 0])
+        """The rows ``ids`` [C] of a ``table`` [V, K] for ``product_with``: a kernel [K, C], in int8 scales [C] too."""
+        kernel = self.add("Transpose", self.add("Gather", table[0], ids, axis=0), perm=[1, 0])
         if not self.int8:
             return [kernel]
         return [kernel, self.add("Reshape", self.add("Gather", table[1], ids, axis=0), self.ints(-1))]
 
-    def product_with(self, x: str, kernel: Sequence[str], bias: str) -> str:
-        """x [..., K], which lies in -1..1, times a ``kernel`` of ``kernel_of``, plus ``bias`` [C]."""
+    def product_with(self, x: str, kernel: Sequence[str], bias: str, unsigned: bool = False) -> str:
+        """x [..., K], which lies in -1..1, times a ``kernel`` of ``kernel_of``, plus ``bias`` [C].
+
+        Its integers may be ``unsigned``, with 128 for 0.
+        """
         if not self.int8:
             return self.add("Add", self.add("MatMul", x, kernel[0]), bias)
-        scale, middle = self.constant(np.float32(1 / _LEVELS)), self.constant(np.uint8(_MIDDLE))
+        scale, middle = self.constant(np.float32(1 / _LEVELS)), self.constant(np.uint8(128))
         x = self.add("QuantizeLinear", x, scale, middle)
-        inputs = (x, kernel[0], scale, kernel[1], middle, middle, bias)
+        zero = middle if unsigned else self.constant(np.int8(0))
+        inputs = (x, kernel[0], scale, kernel[1], middle, zero, bias)
         return self.add("MatMulIntegerToFloat", *inputs, domain=_MICROSOFT)
 
     def bilstm(self, x: str, lengths: str, cells: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> list[str]:
