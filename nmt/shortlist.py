@@ -23,8 +23,9 @@ from nmt.symbols import BOS, EOS, PAD, UNK
 # alone would leave out the parts of a compound, which look at different pieces from one time to the next.
 _LOOKED = 0.1
 
-# So many of the most frequent target pieces are always among the candidates: what no source piece calls for, as an
-# article or a comma, mostly is among them. On one sentence of 64 they are free, and a batch has them anyway.
+# So many of the most frequent target pieces are always among the candidates, as what no source piece calls for mostly is
+# among them. A batch has them anyway; of a sentence alone, with 50 partners, 1.7 % of the pieces were missing with 100
+# of them, 1.0 % with 400.
 _COMMON = 500
 
 
