@@ -23,9 +23,9 @@ from nmt.symbols import BOS, EOS, PAD, UNK
 # alone would leave out the parts of a compound, which look at different pieces from one time to the next.
 _LOOKED = 0.1
 
-# So many of the most frequent target pieces are always among the candidates, as what no source piece calls for mostly is
-# among them. A batch has them anyway; of a sentence alone, with 50 partners, 1.7 % of the pieces were missing with 100
-# of them, 1.0 % with 400.
+# So many of the most frequent target pieces are always among the candidates, as what no source piece calls for mostly
+# is one of them. A batch has them anyway; of a sentence alone, with 50 partners, 1.7 % of the pieces were missing with
+# 100 of them, 1.0 % with 400.
 _COMMON = 500
 
 
