@@ -277,9 +277,9 @@ def evaluate(
     """Score a RUN, or several as an ensemble, on its test text: BLEU and chrF.
 
     --development, with the recipe's own search, also tells how far translations can be trusted (--json, --review of
-    `nmt translate`). Each comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept in the run, as
-    evaluation.json and translations.tsv; of other text, and of an ensemble, under names that are told. Test text,
-    search and device of an ensemble are the first RUN's.
+    `nmt translate`). Each score comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept
+    in the run, as evaluation.json and translations.tsv; of other text, and of an ensemble, under names that are told.
+    Test text, search and device of an ensemble are the first RUN's.
 
     \b
     nmt evaluate runs/mine
@@ -790,9 +790,23 @@ def compare(directories: tuple[str, ...]) -> None:
     help="Of a compact model: int8 (small and fast, and what is used if not said) or float32.",
 )
 @click.option("--licence", metavar="NAME", help="Of a compact model, for its model card.")
+@click.option(
+    "--shortlist",
+    type=click.IntRange(min=1),
+    metavar="PIECES",
+    help="Of a compact model: of each source piece keep so many target pieces that translate it in the training text, "
+    "and choose among those of a batch alone. It is faster, the more so the more pieces there are. "
+    "If not said, all may come up.",
+)
 @_with_search
 def export(
-    directory: str, destination: str, to: str, precision: str | None, licence: str | None, **search: Any
+    directory: str,
+    destination: str,
+    to: str,
+    precision: str | None,
+    licence: str | None,
+    shortlist: int | None,
+    **search: Any,
 ) -> None:
     """Write the translator of a RUN as files for elsewhere.
 
@@ -804,8 +818,8 @@ def export(
     nmt translate exports/mine < text.en > text.de
     nmt export runs/mine --to savedmodel exports/mine
     """
-    if to != "compact" and (precision or licence):
-        raise click.UsageError("--precision and --licence are of --to compact")
+    if to != "compact" and (precision or licence or shortlist):
+        raise click.UsageError("--precision, --licence and --shortlist are of --to compact")
 
     from nmt import experiment
     from nmt.run import Run
@@ -826,6 +840,7 @@ def export(
             data=run.read_json("corpus.json"),
             scores=known.get("scores"),
             confidence=experiment.confidence(run),
+            shortlist=experiment.shortlist(run, model, shortlist) if shortlist else None,
         )
         logger.info(
             "exported to %s; next: nmt translate %s < text.%s", *[destination] * 2, run.recipe.data.source_language

@@ -12,14 +12,28 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-from nmt import batches, catalogue, corpus, devices, evaluation, fine_tuning, forecast, index, machines, pieces, score
+from nmt import (
+    batches,
+    catalogue,
+    corpus,
+    devices,
+    evaluation,
+    fine_tuning,
+    forecast,
+    index,
+    machines,
+    pieces,
+    score,
+    translation,
+)
 from nmt import recipe as recipes
 from nmt.confidence import Confidence
 from nmt.corpus import Corpus, CorpusError
@@ -28,6 +42,7 @@ from nmt.evaluation import TestResult
 from nmt.recipe import Data, Files, MixedFiles, Recipe
 from nmt.run import Run, RunError, assign_weights
 from nmt.score import Comparison, Score
+from nmt.shortlist import Shortlist
 
 if TYPE_CHECKING:
     from nmt.engines.keras_engine import KerasEngine
@@ -38,6 +53,9 @@ logger = logging.getLogger("nmt")
 
 # Which pairs are held out must not depend on training.seed: another seed is judged on the same sentences.
 _HOLD_OUT_SEED = 1
+
+# Pairs of the training text that a shortlist is learnt from, evenly picked: every piece that is not rare is in them.
+_LINKED = 100_000
 
 _INDEX = "index.npz"
 _FINE_TUNING = "fine_tuning.json"
@@ -375,6 +393,36 @@ def _calibrate(run: Run, development: Corpus, result: TestResult) -> None:
         logger.warning("%d development sentences are too few to tell how far translations can be trusted", len(known))
     calibrated = {"weights_sha256": run.weights_checksum(), "calibration": found and asdict(found)}
     run.write_json(_CONFIDENCE, calibrated)
+
+
+def shortlist(run: Run, translator: TranslationModel, size: int) -> Shortlist:
+    """Which pieces translate which, ``size`` a source piece, where the model of ``run`` reads its training text.
+
+    Raises:
+        ValueError: the training text can no longer be read, or is another one now.
+    """
+    from nmt.engines.keras_engine import KerasEngine
+
+    text, sides = read_text(run, "train"), run.pieces()
+    text = text.pick(np.linspace(0, len(text) - 1, min(len(text), _LINKED)).astype("int64"), text.notes)
+    encoded = (side.encode_lines(lines) for side, lines in zip(sides, (text.source, text.target), strict=True))
+    # As in training, no pair is longer; those of one length go together.
+    longest = run.recipe.data.max_length
+    pairs = sorted(
+        (pair for pair in zip(*encoded, strict=True) if max(map(len, pair)) <= longest),
+        key=lambda pair: [*map(len, pair)],
+    )
+    engine, together = KerasEngine(translator), run.recipe.search.batch_sentences
+
+    def links() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        with tqdm(total=len(pairs), desc="linking pieces", unit="pair", leave=False, disable=None) as bar:
+            for first in range(0, len(pairs), together):
+                sources, targets = zip(*pairs[first : first + together], strict=True)
+                _, attention = translation.score(engine, sources, targets)
+                yield batches.pad_source(sources), batches.pad_source(targets), attention
+                bar.update(len(sources))
+
+    return Shortlist.learn(links(), sides, size)
 
 
 def confidence(run: Run) -> Confidence | None:

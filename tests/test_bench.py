@@ -90,15 +90,15 @@ def test_every_engine_translates_side_by_side_and_peers_that_fail_stop_nothing(t
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.read_text().splitlines() if row[:1] == "|"]
     assert [row[0] for row in rows[2:]] == [
         "TensorFlow graph (the run)", "SavedModel", "compact, float32", "compact, int8",
-        "compact, int8, 2 processes", "OpenNMT-py", "JoeyNMT", "CTranslate2, Transformer, int8",
+        "compact, int8, shortlist", "compact, int8, 2 processes", "OpenNMT-py", "JoeyNMT", "CTranslate2, Transformer, int8",
     ]  # fmt: skip
     assert {len(row) for row in rows} == {8 + 2 * 4}
-    assert all(row[2].startswith("failed: ") for row in rows[7:])
-    for row in rows[2:6]:
+    assert all(row[2].startswith("failed: ") for row in rows[8:])
+    for row in rows[2:7]:
         assert float(row[3]) > 10  # megabytes; the models of this test have less than a tenth of one
         assert row[0] == "SavedModel" or float(row[4]) > 0
-    assert [row[3:5] for row in rows[6:7]] == [["", ""]]  # of several processes neither is told
-    assert all(re.fullmatch(r"[1-9]\d? % / [1-9]\d? %", row[7]) for row in rows[4:6])
+    assert [row[3:5] for row in rows[7:8]] == [["", ""]]  # of several processes neither is told
+    assert all(re.fullmatch(r"[1-9]\d? % / [1-9]\d? %", row[7]) for row in rows[4:7])
     assert {(row[5], row[6]) for row in rows[2:5]} == {(rows[2][5], "100.0 %")}
 
 

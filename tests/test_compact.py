@@ -331,7 +331,7 @@ def test_options_of_another_form_are_refused(run, tmp_path):
     command = [NMT, "export", run.directory, tmp_path / "new", "--to", "savedmodel"]
     done = subprocess.run([*command, "--precision", "int8"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "--precision and --licence are of --to compact" in done.stderr
+    assert "--precision, --licence and --shortlist are of --to compact" in done.stderr
 
 
 # --- what the command says ---

@@ -27,6 +27,7 @@ from nmt.compact import CARD, FORMAT, GRAPHS, RECIPE
 from nmt.confidence import Confidence
 from nmt.recipe import Device, Recipe
 from nmt.run import version
+from nmt.shortlist import Shortlist
 from nmt.symbols import BOS, PAD
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def export(
     data: dict[str, Any] | None = None,
     scores: list[dict[str, Any]] | None = None,
     confidence: Confidence | None = None,
+    shortlist: Shortlist | None = None,
 ) -> None:
     """Write ``model`` to a new ``directory`` as a compact model (``nmt.compact`` has its files).
 
@@ -86,6 +88,7 @@ def export(
         licence: of the model, a name or a sentence; it is told on the model card.
         data: what it was trained on, and scores: what came of it, for the card.
         confidence: how far its translations can be trusted, where that is known.
+        shortlist: which pieces a source may be translated to; none translates with all.
 
     Raises:
         CompactExportError: the onnx package is missing, ``directory`` holds something already or cannot be written.
@@ -102,7 +105,7 @@ def export(
     portable = recipe.model_copy(update={"device": Device(threads=1)})
     files = {
         RECIPE: recipes.effective(portable).encode(),
-        **{name: write(model, Graph(int8)) for name, write in zip(GRAPHS, (encoder, step), strict=True)},
+        **{name: write(model, Graph(int8), shortlist) for name, write in zip(GRAPHS, (encoder, step), strict=True)},
         **pieces,
     }
     card = {
@@ -146,20 +149,24 @@ def export(
         ) from error
 
 
-def encoder(model: TranslationModel, graph: Graph) -> bytes:
+def encoder(model: TranslationModel, graph: Graph, shortlist: Shortlist | None = None) -> bytes:
     """The graph ``encoder.onnx``.
 
         source [B, S] int32, padded on the right; lengths [B] int32, of each row at least 1
         →  values [B, N, S, C / N], keys [B, S, A], mask [B, 1, 1, S],
            hidden_1 … hidden_n [B, H] of the decoder's layers
 
-    ``mask`` is added to the energies: 0, and -1e9 on padding.
+    ``mask`` is added to the energies: 0, and -1e9 on padding. With a shortlist there also come out
+
+           shortlist [C] int64, the candidates of the whole batch, ascending, and the softmax of these alone:
+           shortlist_kernel [K, C], in int8 shortlist_scales [C], shortlist_bias [C]
     """
     source = graph.input("source", "int32", ["B", "S"])
     lengths = graph.input("lengths", "int32", ["B"])
     decoder, attention = model.decoder, model.decoder.flow.attention
 
-    embedded = graph.lookup(_array(model.source_embedding.embeddings), source)  # [B, S, E]
+    embeddings = graph.table(_array(model.source_embedding.embeddings))
+    embedded = graph.lookup(embeddings, source)  # [B, S, E]
     states = graph.add("Transpose", embedded, perm=[1, 0, 2])  # [S, B, E]
     for number, layer in enumerate(model.encoder.layers):
         cells = [_cell(direction.cell) for direction in (layer.forward_layer, layer.backward_layer)]
@@ -186,10 +193,18 @@ def encoder(model: TranslationModel, graph: Graph) -> bytes:
     for number, initial in enumerate(decoder.initial, 1):
         hidden = graph.add("Tanh", graph.product(backward, _array(initial.kernel)))
         graph.output(f"hidden_{number}", hidden, "float32", ["B", units])
+    if shortlist is not None:
+        tied = model.output_embedding is model.source_embedding
+        table = embeddings if tied else graph.table(_array(model.output_embedding.embeddings))
+        ids = _union(graph, shortlist, source, model.sizes)
+        bias = graph.add("Gather", graph.constant(_array(model.output_bias)), ids, axis=0)
+        results = [ids, *graph.kernel_of(table, ids), bias]
+        for (name, none), value in zip(_no_shortlist(model, graph.int8).items(), results, strict=True):
+            graph.output(name, value, none.dtype, [size or "C" for size in none.shape])
     return graph.serialized("encoder")
 
 
-def step(model: TranslationModel, graph: Graph) -> bytes:
+def step(model: TranslationModel, graph: Graph, shortlist: Shortlist | None = None) -> bytes:
     """The graph ``step.onnx``.
 
     tokens [R] int32; parents [R] int32, the rows of the state that they grew from; candidates [1] int64, how many;
@@ -197,6 +212,11 @@ def step(model: TranslationModel, graph: Graph) -> bytes:
     hidden_1, cell_1 … [rows, H]; values, keys, mask of the encoder, with R / B rows for each of B sentences
     →  log_probabilities [R, candidates], ids [R, candidates] int64, attention [R, S], the mean of the heads;
        next_hidden_1, next_cell_1 … [R, H]
+
+    With a shortlist it may be given what the encoder says of that, shortlist, shortlist_kernel and so on: then these C
+    pieces alone are candidates, log-probabilities are normalised over them, and bias is not heeded. In int8 it may have
+    shortlist_unsigned for shortlist_kernel, uint8 with 128 for 0: signed integers a processor without VNNI would add up
+    in 16 bits, which overflow, and ONNX Runtime mends that for constants alone.
     """
     decoder, settings = model.decoder, model.settings
     attention, layers = decoder.flow.attention, decoder.config["num_layers"]
@@ -278,13 +298,45 @@ def step(model: TranslationModel, graph: Graph) -> bytes:
     kernel = np.concatenate([of_state, of_context])
     read = graph.product(inputs, kernel, bounded=context_bounded and below_bounded)
     read = graph.add("Tanh", graph.add("Add", read, to_readout))  # [R, readout]
-    logits = graph.product(read, _array(model.output_embedding.embeddings).T, _array(model.output_bias))  # [R, V]
-    added = graph.optional_input("bias", np.zeros((1, model.sizes[1]), "float32"), ["biased", model.sizes[1]])
-    possible = np.zeros((1, model.sizes[1]), "float32")
-    possible[:, [PAD, BOS]] = -np.inf
-    added = graph.add("Add", added, graph.constant(possible))
-    scores = graph.add("Add", graph.add("LogSoftmax", logits, axis=-1), added)
-    best, ids = graph.add_many("TopK", scores, candidates, results=2, axis=-1)
+
+    def of_all() -> list[str]:
+        """The best log-probabilities of all V pieces and their ids, [R, candidates] both."""
+        logits = graph.product(read, _array(model.output_embedding.embeddings).T, _array(model.output_bias))  # [R, V]
+        added = graph.optional_input("bias", np.zeros((1, model.sizes[1]), "float32"), ["biased", model.sizes[1]])
+        possible = np.zeros((1, model.sizes[1]), "float32")
+        possible[:, [PAD, BOS]] = -np.inf
+        added = graph.add("Add", added, graph.constant(possible))
+        scores = graph.add("Add", graph.add("LogSoftmax", logits, axis=-1), added)
+        return graph.add_many("TopK", scores, candidates, results=2, axis=-1)
+
+    if shortlist is None:
+        best, ids = of_all()
+    else:
+        few, *few_kernel, few_bias = (
+            graph.optional_input(name, none, [size or "C" for size in none.shape])
+            for name, none in _no_shortlist(model, graph.int8).items()
+        )
+
+        def few_logits() -> str:
+            if not graph.int8:
+                return graph.product_with(read, few_kernel, few_bias)
+            unsigned = graph.optional_input("shortlist_unsigned", np.zeros((width, 0), "uint8"), [width, "C"])
+            (logits,) = graph.choose(
+                graph.add("Greater", graph.add("Size", unsigned), graph.constant(np.int64(0))),
+                lambda: [graph.product_with(read, [unsigned, few_kernel[1]], few_bias, unsigned=True)],
+                lambda: [graph.product_with(read, few_kernel, few_bias)],
+            )
+            return logits
+
+        def of_few() -> list[str]:
+            """The same of the C pieces of the shortlist."""
+            logits = few_logits()  # [R, C]
+            scores = graph.add("LogSoftmax", logits, axis=-1)
+            best, places = graph.add_many("TopK", scores, candidates, results=2, axis=-1)
+            return [best, graph.add("Gather", few, places, axis=0)]
+
+        given = graph.add("Greater", graph.add("Size", few), graph.constant(np.int64(0)))
+        best, ids = graph.choose(given, of_few, of_all)
 
     graph.output("log_probabilities", best, "float32", ["R", "candidates"])
     graph.output("ids", ids, "int64", ["R", "candidates"])
@@ -293,6 +345,31 @@ def step(model: TranslationModel, graph: Graph) -> bytes:
         graph.output(f"next_hidden_{number}", hidden, "float32", ["R", units])
         graph.output(f"next_cell_{number}", cell, "float32", ["R", units])
     return graph.serialized("step")
+
+
+def _no_shortlist(model: TranslationModel, int8: bool) -> dict[str, np.ndarray]:
+    """What encoder and step say to each other of a shortlist, by name, where it has no pieces."""
+    kernel = np.zeros((model.output_embedding.embeddings.shape[1], 0), "int8" if int8 else "float32")
+    scales = {"shortlist_scales": np.zeros(0, "float32")} if int8 else {}
+    none = {"shortlist": np.zeros(0, "int64"), "shortlist_kernel": kernel}
+    return none | scales | {"shortlist_bias": np.zeros(0, "float32")}
+
+
+def _union(graph: Graph, shortlist: Shortlist, source: str, sizes: tuple[int, int]) -> str:
+    """``shortlist.of(source)``, [C] int64."""
+
+    def present(ids: str, always: np.ndarray) -> str:
+        """What is among ``ids``, of any shape, or where ``always`` is true: ascending."""
+        ids = graph.add("Reshape", ids, graph.ints(-1))
+        true = graph.add("Expand", graph.constant(np.array([True])), graph.add("Shape", ids))
+        found = graph.add("ScatterElements", graph.constant(always), ids, true)
+        return graph.add("Reshape", graph.add("NonZero", found), graph.ints(-1))
+
+    known, vocabulary = sizes
+    pieces = present(source, np.zeros(known, bool))
+    partners = graph.constant(shortlist.partners.astype(np.min_scalar_type(vocabulary)))  # 16 bits where they do
+    partners = graph.cast(graph.add("Gather", partners, pieces, axis=0), "int64")
+    return present(partners, np.isin(np.arange(vocabulary), shortlist.common))
 
 
 def _table(graph: Graph, model: TranslationModel, kernel: np.ndarray, bias: np.ndarray) -> str:

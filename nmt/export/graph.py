@@ -10,7 +10,7 @@ Only the ``onnx`` package is needed, and only to write.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class Graph:
         self.int8 = int8
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
+        self._defaults = self._constants  # of optional inputs, which are the whole graph's in a branch too
+        self._branch = ""  # before every name, as no name of a branch may be one of the graph around it
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
 
@@ -42,7 +44,7 @@ class Graph:
 
     def optional_input(self, name: str, value: np.ndarray, shape: Sequence[int | str]) -> str:
         """An input that is ``value`` where it is not given."""
-        self._constants[name] = numpy_helper.from_array(value, name)
+        self._defaults[name] = numpy_helper.from_array(value, name)
         return self.input(name, value.dtype, shape)
 
     def output(self, name: str, value: str, dtype: Any, shape: Sequence[int | str]) -> None:
@@ -53,7 +55,7 @@ class Graph:
         )
 
     def constant(self, array: Any) -> str:
-        name = f"constant_{len(self._constants)}"
+        name = f"{self._branch}constant_{len(self._constants)}"
         self._constants[name] = numpy_helper.from_array(np.array(array, order="C"), name)
         return name
 
@@ -67,9 +69,28 @@ class Graph:
 
     def add_many(self, operator: str, *inputs: str, results: int, domain: str = "", **attributes: Any) -> list[str]:
         """A node with several results."""
-        names = [f"{operator}_{len(self._nodes)}_{number}" for number in range(results)]
+        names = [f"{self._branch}{operator}_{len(self._nodes)}_{number}" for number in range(results)]
         self._nodes.append(helper.make_node(operator, list(inputs), names, domain=domain, **attributes))
         return names
+
+    def choose(self, condition: str, yes: Callable[[], list[str]], no: Callable[[], list[str]]) -> list[str]:
+        """What ``yes`` returns where ``condition`` [] holds, otherwise what ``no`` does; the other is not computed.
+
+        Both add nodes and constants, and return the names of as many results.
+        """
+        nodes, constants, around = self._nodes, self._constants, self._branch
+        branches, count = {}, 0
+        for name, branch in (("then_branch", yes), ("else_branch", no)):
+            self._nodes, self._constants, self._branch = [], {}, f"{around}{name}_{len(nodes)}_"
+            results = branch()
+            count = len(results)
+            outputs = [helper.make_empty_tensor_value_info(result) for result in results]
+            branches[name] = helper.make_graph(self._nodes, name, [], outputs, list(self._constants.values()))
+        self._nodes, self._constants, self._branch = nodes, constants, around
+        return self.add_many("If", condition, results=count, **branches)
+
+    def cast(self, value: str, dtype: Any) -> str:
+        return self.add("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def split(self, value: str, *sizes: int) -> list[str]:
         """``value`` cut along its last dimension."""
@@ -96,16 +117,40 @@ class Graph:
         if not self.int8:
             return self.constant(array)
         integers, scales = quantized(array, axis)
-        floats = self.add("Cast", self.constant(integers), to=onnx.TensorProto.FLOAT)
+        floats = self.cast(self.constant(integers), "float32")
         return self.add("Mul", floats, self.constant(scales))
 
-    def lookup(self, table: np.ndarray, ids: str) -> str:
-        """The rows ``ids`` [...] of ``table`` [V, E]: [..., E]."""
+    def table(self, array: np.ndarray) -> list[str]:
+        """``array`` [V, E], of which rows are taken: the constant, or in int8 integers and the scale of each row."""
+        return [self.constant(part) for part in (quantized(array, axis=1) if self.int8 else [array])]
+
+    def lookup(self, table: Sequence[str], ids: str) -> str:
+        """The rows ``ids`` [...] of a ``table`` [V, E]: [..., E]."""
+        rows = self.add("Gather", table[0], ids, axis=0)
         if not self.int8:
-            return self.add("Gather", self.constant(table), ids, axis=0)
-        integers, scales = quantized(table, axis=1)
-        rows = self.add("Cast", self.add("Gather", self.constant(integers), ids, axis=0), to=onnx.TensorProto.FLOAT)
-        return self.add("Mul", rows, self.add("Gather", self.constant(scales), ids, axis=0))
+            return rows
+        rows = self.cast(rows, "float32")
+        return self.add("Mul", rows, self.add("Gather", table[1], ids, axis=0))
+
+    def kernel_of(self, table: Sequence[str], ids: str) -> list[str]:
+        """The rows ``ids`` [C] of a ``table`` [V, K] for ``product_with``: a kernel [K, C], in int8 scales [C] too."""
+        kernel = self.add("Transpose", self.add("Gather", table[0], ids, axis=0), perm=[1, 0])
+        if not self.int8:
+            return [kernel]
+        return [kernel, self.add("Reshape", self.add("Gather", table[1], ids, axis=0), self.ints(-1))]
+
+    def product_with(self, x: str, kernel: Sequence[str], bias: str, unsigned: bool = False) -> str:
+        """x [..., K], which lies in -1..1, times a ``kernel`` of ``kernel_of``, plus ``bias`` [C].
+
+        Its integers may be ``unsigned``, with 128 for 0.
+        """
+        if not self.int8:
+            return self.add("Add", self.add("MatMul", x, kernel[0]), bias)
+        scale, middle = self.constant(np.float32(1 / _LEVELS)), self.constant(np.uint8(128))
+        x = self.add("QuantizeLinear", x, scale, middle)
+        zero = middle if unsigned else self.constant(np.int8(0))
+        inputs = (x, kernel[0], scale, kernel[1], middle, zero, bias)
+        return self.add("MatMulIntegerToFloat", *inputs, domain=_MICROSOFT)
 
     def bilstm(self, x: str, lengths: str, cells: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> list[str]:
         """A bidirectional LSTM over ``x`` [S, B, E]: its states [S, 2, B, H] and the last ones [2, B, H].

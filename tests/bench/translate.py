@@ -194,6 +194,7 @@ def our_rows(run: str, threads: Sequence[int], sentences: int | None, made: Path
     for name, *options in (
         ("float32", "--to", "compact", "--precision", "float32"),
         ("int8", "--to", "compact"),
+        ("shortlist", "--to", "compact", "--shortlist", "50"),
         *((f"savedmodel-{beam}", "--to", "savedmodel", "--beam", str(beam)) for beam in BEAMS),
     ):
         subprocess.run([NMT, "export", run, made / name, *options], check=True, capture_output=True)
@@ -203,6 +204,7 @@ def our_rows(run: str, threads: Sequence[int], sentences: int | None, made: Path
         ("SavedModel", made / "savedmodel", made / "savedmodel-1" / "text"),
         ("compact, float32", made / "float32", made / "float32"),
         ("compact, int8", made / "int8", made / "int8"),
+        ("compact, int8, shortlist", made / "shortlist", made / "shortlist"),
     )
     several = (f"compact, int8, {PROCESSES} processes", made / "int8", made / "int8")
     first: list[str] = []
