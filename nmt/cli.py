@@ -277,9 +277,9 @@ def evaluate(
     """Score a RUN, or several as an ensemble, on its test text: BLEU and chrF.
 
     --development, with the recipe's own search, also tells how far translations can be trusted (--json, --review of
-    `nmt translate`). Each score comes with its 95 % interval and sacreBLEU's signature. Scores and translations are kept
-    in the run, as evaluation.json and translations.tsv; of other text, and of an ensemble, under names that are told.
-    Test text, search and device of an ensemble are the first RUN's.
+    `nmt translate`). Each score comes with its 95 % interval and sacreBLEU's signature. Scores and translations are
+    kept in the run, as evaluation.json and translations.tsv; of other text, and of an ensemble, under names that are
+    told. Test text, search and device of an ensemble are the first RUN's.
 
     \b
     nmt evaluate runs/mine

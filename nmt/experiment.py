@@ -220,10 +220,8 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                 return found
 
             progress = training.train(run, translator, plan, validate, parts)
-            if progress.finished and not (together and machines.number()) and not _calibrated(run):
-                assign_weights(translator.trainable_variables, run.load_best(), run.path("best.npz"))
-                result = _evaluate([run], engine, texts.development, "development")
-                logger.info("development text: %s", "; ".join(map(str, result.scores)))
+            if progress.finished and not (together and machines.number()):
+                _score_development(run, engine, texts.development)
             if recipe.training.init_from is not None and progress.finished:
                 _score_after(run, engine)
             if together:
@@ -382,6 +380,15 @@ def _evaluate(runs: Sequence[Run], engine: Engine, text: Corpus, name: str) -> T
     if name == "development" and not ensemble and recipe.search == recipes.read(run.path("recipe.yaml")).search:
         _calibrate(run, text, result)
     return result
+
+
+def _score_development(run: Run, engine: KerasEngine, development: Corpus) -> None:
+    """Score the best weights of a finished training on the development text, unless that is done."""
+    if _calibrated(run):
+        return
+    assign_weights(engine.models[0].trainable_variables, run.load_best(), run.path("best.npz"))
+    result = _evaluate([run], engine, development, "development")
+    logger.info("development text: %s", "; ".join(map(str, result.scores)))
 
 
 def _calibrate(run: Run, development: Corpus, result: TestResult) -> None:

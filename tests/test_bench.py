@@ -90,7 +90,8 @@ def test_every_engine_translates_side_by_side_and_peers_that_fail_stop_nothing(t
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.read_text().splitlines() if row[:1] == "|"]
     assert [row[0] for row in rows[2:]] == [
         "TensorFlow graph (the run)", "SavedModel", "compact, float32", "compact, int8",
-        "compact, int8, shortlist", "compact, int8, 2 processes", "OpenNMT-py", "JoeyNMT", "CTranslate2, Transformer, int8",
+        "compact, int8, shortlist", "compact, int8, 2 processes",
+        "OpenNMT-py", "JoeyNMT", "CTranslate2, Transformer, int8",
     ]  # fmt: skip
     assert {len(row) for row in rows} == {8 + 2 * 4}
     assert all(row[2].startswith("failed: ") for row in rows[8:])
