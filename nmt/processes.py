@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
@@ -25,8 +26,8 @@ from nmt.explanation import Explanation
 from nmt.translation import Translation
 from nmt.translator import Translator, TranslatorError
 
-# Tasks that the lines of a call are cut into, for each process: one that is done early takes another.
-_TASKS = 4
+# Lines of a task at most, as many as a batch has if nothing is said: lines of like length stay together.
+_TASK = 64
 
 # Of a process that translates:
 _translator: Translator
@@ -83,7 +84,7 @@ class Processes(Translator):
         prefixes: Sequence[str] | None = None,
         **asked: Any,
     ) -> list[Translation]:
-        """As that of one process; ``advance`` is told of each task, of which each process has some."""
+        """As that of one process; ``advance`` is told of each task."""
         translator.check(lines, prefixes)
 
         def task(numbers: Sequence[int]) -> Future[Any]:
@@ -111,16 +112,20 @@ class Processes(Translator):
     def _gathered(
         self, lines: Sequence[str], task: Callable[[Sequence[int]], Future[Any]], advance: Callable[[int], object]
     ) -> list[Any]:
-        """What the tasks give for each line, in the order of ``lines``; each task has long and short ones alike."""
+        """What the tasks give for each line, in the order of ``lines``; a process that is done takes the next task.
+
+        Each has lines of like length, the longest ones first, so that the last are done at about the same time.
+        """
         order = sorted(range(len(lines)), key=lambda number: -len(lines[number]))
-        count = self._count * _TASKS
+        size = max(1, min(_TASK, math.ceil(len(lines) / self._count)))
         gathered: list[Any] = [None] * len(lines)
         tasks: dict[Future[Any], Sequence[int]] = {}
         self._stop.value = False
         try:
             with self._told():
-                for first in range(min(count, len(order))):
-                    tasks[task(order[first::count])] = order[first::count]
+                for first in range(0, len(order), size):
+                    numbers = order[first : first + size]
+                    tasks[task(numbers)] = numbers
                 for done in as_completed(tasks):
                     found, amount = done.result()
                     for number, one in zip(tasks[done], found, strict=True):
