@@ -400,7 +400,9 @@ def translate(
         lines, number, doubts = _Lines(stream, source), 0, Counter[str]()
         shown = stream.isatty() or (output is None and sys.stdout.isatty())
         with tqdm(unit="sentence", desc="translating", leave=False, disable=shown or None) as bar:
-            for chunk in _chunks(lines, CHUNK * processes * 4, waiting=source == "-"):
+            # Several wait for each other at the end of each chunk: so they have larger ones.
+            most = CHUNK if processes == 1 else 4 * CHUNK * processes
+            for chunk in _chunks(lines, most, waiting=source == "-"):
                 wanted = None if begun is None else list(itertools.islice(begun, len(chunk)))
                 if wanted is not None and len(wanted) < len(chunk):
                     raise CommandError(f"{prefixes} has fewer lines than {source}; line i is for line i")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,7 +119,12 @@ def test_auto_is_found_once_and_kept(tmp_path, monkeypatch):
     assert run.read_json("forecast.json")["batch_tokens"] == 16
     assert run.recipe.training.batch_tokens == "auto"
     seen = []
-    monkeypatch.setattr(training, "train", lambda run, model, plan, *rest: seen.append(plan.batch_tokens))
+
+    def train(run, model, plan, *rest):
+        seen.append(plan.batch_tokens)
+        return SimpleNamespace(finished="")
+
+    monkeypatch.setattr(training, "train", train)
     experiment.train(run.recipe, run.directory)
     assert seen == [16]
 
