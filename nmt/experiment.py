@@ -220,7 +220,7 @@ def train(recipe: Recipe, directory: str | Path, process: int | None = None) -> 
                 return found
 
             progress = training.train(run, translator, plan, validate, parts)
-            if progress.finished and not (together and machines.number()):
+            if progress.finished and not together:  # one process alone cannot give a model of many its best weights
                 _score_development(run, engine, texts.development)
             if recipe.training.init_from is not None and progress.finished:
                 _score_after(run, engine)
