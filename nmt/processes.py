@@ -72,8 +72,8 @@ class Processes(Translator):
         del self._pool  # and with it the system's semaphores, which would outlast a process that ends itself
 
     @property
-    def confidence(self) -> Confidence | None:  # type: ignore[override]  # of the others it is an attribute
-        """How far the translations can be trusted, where that is known."""
+    def confidence(self) -> Confidence | None:
+        """As that of one process."""
         return self._asked(_confidence)
 
     def translate_scored(

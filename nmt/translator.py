@@ -31,17 +31,19 @@ class TranslatorError(ValueError):
 
 
 class Translator:
-    """Translates with an engine, the pieces that it reads and writes, and what its recipe says of text and search.
-
-    ``confidence`` tells how far its translations can be trusted, where that is known.
-    """
+    """Translates with an engine, the pieces that it reads and writes, and what its recipe says of text and search."""
 
     def __init__(
         self, engine: Engine, pieces: tuple[Pieces, Pieces], recipe: Recipe, confidence: Confidence | None = None
     ) -> None:
         self._engine, self._pieces = engine, pieces
         self._data, self._search = recipe.data, recipe.search
-        self.confidence = confidence
+        self._confidence = confidence
+
+    @property
+    def confidence(self) -> Confidence | None:
+        """How far the translations can be trusted, where that is known."""
+        return self._confidence
 
     @classmethod
     def of_runs(cls, *runs: Run) -> Translator:
