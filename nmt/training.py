@@ -222,6 +222,8 @@ class _Loop(keras.callbacks.Callback):
             total=self.settings.updates, initial=self._update(), unit="update", disable=None, smoothing=0.02
         )
         self.window_seconds, self.window_tokens = progress.seconds, progress.tokens
+        # What this process began with: how fast an earlier one was, perhaps paused or beside others, foretells nothing.
+        self.first_update, self.first_seconds = self._update(), progress.seconds
 
     # Keras calls these four
 
@@ -330,7 +332,8 @@ class _Loop(keras.callbacks.Callback):
         seconds = self._seconds()
         norms = self.adam.gradient_norms.numpy()
         speed = (self.progress.tokens - self.window_tokens) / (seconds - self.window_seconds)
-        left = round((self.settings.updates - update) * seconds / update)
+        an_update = (seconds - self.first_seconds) / (update - self.first_update)
+        left = round((self.settings.updates - update) * an_update)
         logger.info(
             "update=%d/%d epoch=%d loss=%.4f learning_rate=%.3g gradient_norm=%.3f tokens_per_second=%.0f eta=%s",
             update,

@@ -497,6 +497,20 @@ def interrupted(at, times=1):
     return rate
 
 
+def test_time_left_is_foretold_by_this_process_alone(tmp_path, caplog, monkeypatch):
+    """The first two of six updates took ten hours each; since the restart one takes ten seconds."""
+    caplog.set_level(logging.INFO, "nmt")
+    run = new_run(tmp_path, updates=6, log_every=2)
+    monkeypatch.setattr(training._Loop, "_seconds", lambda loop: 36_000.0 * loop._update())
+    monkeypatch.setattr(training, "learning_rate", interrupted(2))
+    assert train(run, bigram(), toy.plan(), scripted()).seconds == 72_000
+    caplog.clear()
+    monkeypatch.setattr(training, "learning_rate", learning_rate)
+    monkeypatch.setattr(training._Loop, "_seconds", lambda loop: 72_000.0 + 10 * (loop._update() - 2))
+    train(run, bigram(), toy.plan(), scripted())
+    assert any(line.startswith("update=4/6") and line.endswith("eta=0:00:20") for line in caplog.messages)
+
+
 def test_ctrl_c_saves_after_the_update_and_the_same_command_goes_on(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "nmt")
     settings = {"updates": 7, "validate_every": 4, "gradient_accumulation": 2}
