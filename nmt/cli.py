@@ -11,6 +11,7 @@ import bz2
 import codecs
 import contextlib
 import errno
+import functools
 import gzip
 import itertools
 import json
@@ -320,6 +321,15 @@ def evaluate(
 @click.option("--prefixes", metavar="FILE", help="Line i of FILE is what translation i begins with.")
 @click.option("--review", metavar="FILE", help="List the lines there that a person should look at, and why.")
 @click.option("--no-split", is_flag=True, help="Translate a line as it is, even if it has several sentences.")
+@click.option(
+    "--format",
+    "ending",
+    metavar="NAME",
+    help="What FILE or standard input is, where its name does not tell: po, tmx, ..., or text for lines.",
+)
+@click.option("--columns", metavar="SOURCE,TARGET", help="Of a table or JSONL: names of columns, or numbers from 1.")
+@click.option("--again", is_flag=True, help="In a document also translate what has been translated already.")
+@click.option("--force", is_flag=True, help="Replace the file of -o if it exists.")
 @click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")
 @click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
 @click.option(
@@ -337,6 +347,10 @@ def translate(
     prefixes: str | None,
     review: str | None,
     no_split: bool,
+    ending: str | None,
+    columns: str | None,
+    again: bool,
+    force: bool,
     batch: int | None,
     threads: int | None,
     processes: int,
@@ -357,8 +371,12 @@ def translate(
     Words of --alignments are counted from 0, the source's first. Drawn at random: --set 'search.sample={top_k: 10}'.
     What to look at, by --review: number of the line, confidence from 0 to 1, why, the line, its translation.
 
+    A FILE that is a document (.tmx .po .pot .xlf .xliff .csv .tsv .jsonl .srt .vtt .md) comes back as the same document
+    with the translations in it, and nothing else changed. What has been translated there already stays.
+
     \b
     nmt translate runs/mine < text.en > text.de
+    nmt translate runs/mine messages.po -o messages.de.po
     nmt translate runs/mine text.en -o text.de
     nmt translate runs/mine runs/second text.en
     nmt translate runs/mine text.en --n-best 3 --json
@@ -371,11 +389,22 @@ def translate(
     settings += () if threads is None else (f"device.threads={threads}",)
     tabs = scores or alignments or n_best > 1  # stand between columns
 
+    from nmt import formats
     from nmt import translator as translators
     from nmt.processes import Processes
     from nmt.translator import UNSURE
 
+    document = ending != "text" and (ending is not None or formats.known(source))
+    if document and (tabs or as_json or prefixes):
+        raise click.UsageError(
+            f"{source} is a document, in which a translation stands as it is; --format text reads it as lines"
+        )
+    if not document and (columns or again):
+        raise click.UsageError("--columns and --again are of documents")
+    if output is not None and Path(output).is_file() and not force:
+        raise CommandError(f"{output} exists; --force replaces it")
     load = translators.load(*directories, settings=settings)
+    parts = formats.parts(f"-.{ending}" if ending else source) if document else None
     with contextlib.ExitStack() as stack:
         stream, begun = stack.enter_context(_reading(source)), None
         if prefixes == source:
@@ -399,12 +428,30 @@ def translate(
             logger.info("type a line and Enter; Ctrl-D ends")
         lines, number, doubts = _Lines(stream, source), 0, Counter[str]()
         shown = stream.isatty() or (output is None and sys.stdout.isatty())
-        with tqdm(unit="sentence", desc="translating", leave=False, disable=shown or None) as bar:
+        bar = stack.enter_context(tqdm(unit="sentence", desc="translating", leave=False, disable=shown or None))
+
+        def tell(where: int | str, line: str, found: Translation) -> None:
+            doubts.update(found.doubts)
+            if doubtful is not None and found.doubts:
+                doubtful.write(f"{_row_of(where, line, found)}\n".encode())
+
+        if parts is not None:
+            from nmt import documents
+            from nmt.formats.document import Wanted
+
+            wanted = Wanted(*translator.languages, _two(columns), again)
+            translating = functools.partial(translator.translate_scored, advance=bar.update, split=not no_split)
+            try:
+                for content in documents.translated(parts(stream, source, wanted), translating, tell):
+                    out.write(content)
+            except (EOFError, lzma.LZMAError, zlib.error) as error:
+                raise CommandError(f"{source} cannot be read: {error}") from error
+        else:
             # Several wait for each other at the end of each chunk: so they have larger ones.
             most = CHUNK if processes == 1 else 4 * CHUNK * processes
             for chunk in _chunks(lines, most, waiting=source == "-"):
-                wanted = None if begun is None else list(itertools.islice(begun, len(chunk)))
-                if wanted is not None and len(wanted) < len(chunk):
+                prefixed = None if begun is None else list(itertools.islice(begun, len(chunk)))
+                if prefixed is not None and len(prefixed) < len(chunk):
                     raise CommandError(f"{prefixes} has fewer lines than {source}; line i is for line i")
                 translated = translator.translate_scored(
                     chunk,
@@ -412,16 +459,14 @@ def translate(
                     n_best=n_best,
                     align=alignments,
                     attention=attention,
-                    prefixes=wanted,
+                    prefixes=prefixed,
                     split=not no_split,
                 )
                 for line, found in zip(chunk, translated, strict=True):
                     number += 1
-                    doubts.update(found.doubts)
                     row = _json_of(found) if as_json else _columns(found, scores) if tabs else found.text
                     out.write(f"{row}\n".encode())
-                    if doubtful is not None and found.doubts:
-                        doubtful.write(f"{_row_of(number, line, found)}\n".encode())
+                    tell(number, line, found)
                 out.flush()
         if begun is not None and next(begun, None) is not None:
             raise CommandError(f"{prefixes} has more lines than {source}; line i is for line i")
@@ -445,12 +490,22 @@ def _columns(found: Translation, scores: bool) -> str:
     return "\t".join(columns)
 
 
-def _row_of(number: int, line: str, found: Translation) -> str:
+def _two(columns: str | None) -> tuple[str, str] | None:
+    """The names of two columns."""
+    if columns is None:
+        return None
+    names = columns.split(",")
+    if len(names) != 2:
+        raise click.UsageError(f"--columns {columns}: expected two names or numbers, with a comma between them")
+    return names[0], names[1]
+
+
+def _row_of(where: int | str, line: str, found: Translation) -> str:
     """A line of --review: columns with tabs between."""
     from nmt.corpus import without_control
 
     confidence = "" if found.confidence is None else f"{found.confidence:.2f}"
-    columns = str(number), confidence, ", ".join(found.doubts), line, found.text
+    columns = str(where), confidence, ", ".join(found.doubts), line, found.text
     return "\t".join(map(without_control, columns))
 
 

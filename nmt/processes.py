@@ -76,6 +76,11 @@ class Processes(Translator):
         """As that of one process."""
         return self._asked(_confidence)
 
+    @property
+    def languages(self) -> tuple[str, str]:
+        """As those of one process."""
+        return self._asked(_languages)
+
     def translate_scored(
         self,
         lines: Sequence[str],
@@ -203,3 +208,7 @@ def _score(sources: list[str], targets: list[str]) -> tuple[list[tuple[float, fl
 
 def _confidence() -> Confidence | None:
     return _translator.confidence
+
+
+def _languages() -> tuple[str, str]:
+    return _translator.languages

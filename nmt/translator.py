@@ -45,6 +45,11 @@ class Translator:
         """How far the translations can be trusted, where that is known."""
         return self._confidence
 
+    @property
+    def languages(self) -> tuple[str, str]:
+        """The codes of the source and the target language, as the recipe says them."""
+        return self._data.source_language, self._data.target_language
+
     @classmethod
     def of_runs(cls, *runs: Run) -> Translator:
         """The translator of a run, or of an ensemble of them, with search and device as the first one says.

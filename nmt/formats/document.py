@@ -1,0 +1,162 @@
+"""What a document is made of: bytes that stay as they are, and slots that translations fill.
+
+Only what a translation fills is ever written anew, so structure, ids, comments, timing and line ends are those of the
+document, byte by byte, whatever they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+
+class FormatError(ValueError):
+    """A document that cannot be read or filled; the message says where, why and what to do."""
+
+
+class Mark(NamedTuple):
+    """Markup inside a text, such as ``<b>`` or ``<ph id="1"/>``: it is kept, not translated."""
+
+    place: int  # it stands before this character of the text, counted without marks
+    code: str  # as it stands in the document
+    pair: str | None = None  # what the two marks share that open and close something; None: it stands alone
+    opens: bool = False  # of a pair the first one
+
+
+class Text(NamedTuple):
+    """What is to be translated, or a translation."""
+
+    plain: str
+    marks: tuple[Mark, ...] = ()  # in order
+
+    def render(self, escape: Callable[[str], str] = str) -> str:
+        """The text with its marks, as it stands in the document; ``escape`` is for what stands between them."""
+        parts, done = [], 0
+        for mark in self.marks:
+            parts += [escape(self.plain[done : mark.place]), mark.code]
+            done = mark.place
+        return "".join([*parts, escape(self.plain[done:])])
+
+    def lines(self) -> list[Text]:
+        r"""The text cut at every ``\n``; a mark that stands there ends its line."""
+        lines, start = [], 0
+        marks = list(self.marks)
+        for plain in self.plain.split("\n"):
+            end = start + len(plain)
+            mine = [mark for mark in marks if mark.place <= end]
+            del marks[: len(mine)]
+            lines.append(Text(plain, tuple(mark._replace(place=mark.place - start) for mark in mine)))
+            start = end + 1
+        return lines
+
+    @classmethod
+    def joined(cls, texts: Sequence[Text], between: str = "\n") -> Text:
+        """``texts`` as one, with ``between`` between them."""
+        plain, marks = "", []
+        for number, text in enumerate(texts):
+            plain += between if number else ""
+            marks += [mark._replace(place=mark.place + len(plain)) for mark in text.marks]
+            plain += text.plain
+        return cls(plain, tuple(marks))
+
+    @classmethod
+    def marked(cls, content: str, pattern: re.Pattern[str]) -> Text:
+        """``content`` with all that ``pattern`` finds as marks.
+
+        Its groups tell what a mark is: ``opens`` and ``closes`` hold what a pair shares, ``both`` what may do either,
+        ``opens_x`` and ``closes_x`` share the x. Without any of them a mark stands alone, as does one without partner.
+        """
+        plain, done = "", 0
+        marks: list[Mark] = []
+        opened: list[tuple[str, int]] = []  # what is shared, and the number of the mark
+        for match in pattern.finditer(content):
+            plain += content[done : match.start()]
+            done = match.end()
+            marks.append(Mark(len(plain), match[0]))
+            kind, name = _kind(match)
+            partner = next((pair for pair in reversed(opened) if kind != "opens" and pair[0] == name), None)
+            if partner is not None:
+                del opened[opened.index(partner) :]
+                pair = f"{name} {partner[1]}"
+                marks[partner[1]] = marks[partner[1]]._replace(pair=pair, opens=True)
+                marks[-1] = marks[-1]._replace(pair=pair)
+            elif kind in ("opens", "both"):
+                opened.append((name, len(marks) - 1))
+        return cls(plain + content[done:], tuple(marks))
+
+    def wrapped(self, lengths: Sequence[int]) -> list[Text]:
+        """The text broken at blanks into at most as many lines as ``lengths``, which share it as those numbers tell."""
+        blanks = [match.start() for match in re.finditer(" ", self.plain)]
+        scale = (len(self.plain) + 1) / (sum(lengths) + len(lengths))  # with each line a blank
+        places: list[int] = []
+        done = 0
+        for length in lengths[:-1]:
+            done += length + 1
+            later = [blank for blank in blanks if not places or blank > places[-1]]
+            if later:
+                places.append(min(later, key=lambda blank: abs(blank + 1 - done * scale)))
+        broken = "".join("\n" if place in places else character for place, character in enumerate(self.plain))
+        return self._replace(plain=broken).lines()
+
+
+def _kind(match: re.Match[str]) -> tuple[str, str]:
+    """What a mark does, and what it shares with its partner."""
+    for key, content in match.groupdict().items():
+        kind, _, name = key.partition("_")
+        if content is not None and kind in ("opens", "closes", "both"):
+            return kind, name or content
+    return "", ""
+
+
+class Slot(NamedTuple):
+    """A place for translations."""
+
+    where: str  # in the document, for messages: "line 12"
+    texts: tuple[Text, ...]  # to be translated
+    fill: Callable[[Sequence[Text]], bytes]  # the content of the place, from a translation for each of ``texts``
+
+
+Part = bytes | Slot
+
+
+class Wanted(NamedTuple):
+    """What is wanted of a document."""
+
+    source: str  # language codes, such as en and pt-BR
+    target: str
+    columns: tuple[str, str] | None = None  # of a table and the like: names, or numbers from 1; None: by the languages
+    again: bool = False  # to fill what has been filled already, too
+
+
+def speaks(code: str, wanted: str) -> bool:
+    """Whether text that is marked with ``code`` is of the language ``wanted``.
+
+    It is where they are equal, or where one of them names a region (or a script) and the other does not.
+    """
+    codes = [re.split("[-_@.]", name.lower()) for name in (code, wanted)]
+    return codes[0] == codes[1] or (codes[0][0] == codes[1][0] and min(map(len, codes)) == 1)
+
+
+def not_there(name: str, wanted: str, known: Sequence[str]) -> FormatError:
+    """The error for a document that has no text of the language ``wanted``, but of those ``known``."""
+    if not known:
+        return FormatError(f"{name} has no text at all; expected some of the language {wanted}")
+    base = re.split("[-_@.]", wanted.lower())[0]
+    nearest = [code for code in known if code.lower().startswith(base)] or get_close_matches(wanted, known, 1, 0.5)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return FormatError(f"{name} has no text of the language {wanted}, but of {', '.join(sorted(known))}{hint}")
+
+
+def edited(take: Callable[[int], bytes], edits: Iterable[tuple[int, int, Part]], end: int) -> Iterator[Part]:
+    """The document up to byte ``end`` with ``edits``, each of which replaces the bytes from its start to its end.
+
+    Args:
+        take: gives the bytes up to a place that have not been taken yet.
+    """
+    for start, stop, part in sorted(edits, key=lambda edit: edit[:2]):
+        yield take(start)
+        take(stop)
+        yield part
+    yield take(end)

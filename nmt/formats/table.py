@@ -1,0 +1,180 @@
+"""CSV, the tables that spreadsheets write, with or without a row of headings.
+
+Python's csv module reads them. It would write them with other quotation marks than they had; here only the cells of
+translations change.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
+
+from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, speaks
+from nmt.formats.lines import TextLines
+
+# What a row is guessed from.
+_SAMPLE_LINES = 200
+
+
+class _Table:
+    """The rows of a file, one after the other.
+
+    Raises:
+        FormatError: the columns that are asked for are not there.
+    """
+
+    def __init__(self, file: IO[bytes], name: str, wanted: Wanted, tabs: bool) -> None:
+        self.lines, self.name = TextLines(file, name), name
+        head = list(itertools.islice(self.lines, _SAMPLE_LINES))
+        if not head:
+            raise FormatError(f"{name} is empty; expected rows of a source and a target")
+        self.lines.number = 0
+        self.quoting = not tabs
+        self.delimiter = "\t" if tabs else _delimiter(head)
+        self._all = itertools.chain(head, self.lines)
+        self._raw: list[str] = []
+        first = next(iter(self._rows()))
+        self.columns, self.headed = _columns(name, first[1], wanted)
+        self._pending = [first]
+        self.number = 1
+
+    def rows(self) -> Iterator[tuple[int, str, list[str]]]:
+        """Number of its line, the row as it stands, and its cells; the headings are the first row, if there are any."""
+        for raw, cells in itertools.chain(self._pending, self._rows()):
+            yield self.number, raw, cells
+            self.number += raw.count("\n")
+
+    def _rows(self) -> Iterator[tuple[str, list[str]]]:
+        def watched() -> Iterator[str]:
+            for line in self._all:
+                self._raw.append(line)
+                yield line
+
+        rules: dict[str, Any] = {} if self.quoting else {"quoting": csv.QUOTE_NONE}
+        reader = csv.reader(watched(), delimiter=self.delimiter, strict=True, **rules)
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                raise FormatError(f"{self.name}, line {self.number:,}: no valid row: {error}") from None
+            if cells is None:
+                return
+            raw = "".join(self._raw)
+            self._raw.clear()
+            yield raw, cells
+
+    def cells(self, raw: str) -> list[str]:
+        """The cells of a row as they stand, without what ends it."""
+        found, start, quoted = [], 0, False
+        for place, character in enumerate(raw):
+            if self.quoting and character == '"' == raw[start]:
+                quoted = not quoted  # inside a cell they are doubled
+            elif character == self.delimiter and not quoted:
+                found.append(raw[start:place])
+                start = place + 1
+        return [*found, raw[start:]]
+
+
+def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[tuple[str, str]]:
+    """Both columns of every row that has text in them.
+
+    Raises:
+        FormatError: a row that is none, or one without these columns.
+    """
+    table = _Table(file, name, wanted, tabs)
+    for number, _, cells in itertools.islice(table.rows(), int(table.headed), None):
+        if not any(map(str.strip, cells)):
+            continue
+        if len(cells) <= max(table.columns):
+            raise FormatError(
+                f"{name}, line {number:,}: expected a source and a target in columns {table.columns[0] + 1} and "
+                f"{table.columns[1] + 1}, received {len(cells)} column(s): {cells[0][:40]!r}"
+            )
+        yield cells[table.columns[0]], cells[table.columns[1]]
+
+
+def parts(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[Part]:
+    """The table: a slot for every row without a target, or for every one where ``again`` is wanted.
+
+    Raises:
+        FormatError: a row that is none, or one without a source.
+    """
+    table = _Table(file, name, wanted, tabs)
+    yield table.lines.mark
+    for number, raw, cells in table.rows():
+        source, target = table.columns
+        body = raw.rstrip("\r\n")
+        there = table.cells(body)
+        heading = table.headed and number == 1
+        if heading and len(there) <= target:
+            yield table.lines.encoded(table.delimiter.join([*there, wanted.target]) + raw[len(body) :])
+        elif heading or not any(map(str.strip, cells)):
+            yield table.lines.encoded(raw)
+        elif len(cells) <= source:
+            raise FormatError(f"{name}, line {number:,}: has no column {source + 1}: {raw[:40]!r}")
+        elif not cells[source].strip() or (len(cells) > target and cells[target].strip() and not wanted.again):
+            yield table.lines.encoded(raw)
+        else:
+            yield Slot(f"line {number:,}", (Text(cells[source]),), _filling(table, there, raw[len(body) :]))
+
+
+def _filling(table: _Table, there: list[str], end: str) -> Callable[[Sequence[Text]], bytes]:
+    source, target = table.columns
+    quoted = table.quoting and there[source].startswith('"')
+
+    def fill(translations: Sequence[Text]) -> bytes:
+        text = translations[0].plain
+        if table.quoting and (quoted or any(character in text for character in f'{table.delimiter}"\r\n')):
+            text = '"' + text.replace('"', '""') + '"'
+        elif not table.quoting:
+            text = text.replace(table.delimiter, " ")
+        cells = [*there, *[""] * (target + 1 - len(there))]
+        cells[target] = text
+        return table.lines.encoded(table.delimiter.join(cells) + end)
+
+    return fill
+
+
+def _delimiter(head: list[str]) -> str:
+    """What stands between two cells."""
+    try:
+        return csv.Sniffer().sniff("".join(head), ",;\t|").delimiter
+    except csv.Error:
+        return ","  # one column, as of text to be translated
+
+
+def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, int], bool]:
+    """The numbers of the source's and the target's column, from 0, and whether the first row has headings."""
+    headings = [cell.strip().lower() for cell in first]
+    if wanted.columns is not None:
+        return _asked(name, headings, wanted.columns)
+    found = [
+        next((number for number, heading in enumerate(headings) if heading == side or speaks(heading, code)), None)
+        for side, code in (("source", wanted.source), ("target", wanted.target))
+    ]
+    source, target = found
+    if source is None and target is None:
+        return (0, 1), False
+    if source is None:
+        raise FormatError(
+            f"{name}: its headings are {', '.join(first)}, and none is source or {wanted.source}; name the columns"
+        )
+    return (source, len(first) if target is None else target), True
+
+
+def _asked(name: str, headings: list[str], columns: tuple[str, str]) -> tuple[tuple[int, int], bool]:
+    """As ``_columns``, for those that are asked for by name or number."""
+    found, headed = [], False
+    for column in columns:
+        if column.lower() in headings:
+            found.append(headings.index(column.lower()))
+            headed = True
+        elif column.isdigit() and int(column) > 0:
+            found.append(int(column) - 1)
+        elif found:
+            found.append(len(headings))  # the target's, to be added
+        else:
+            raise FormatError(f"{name} has no column {column}; its first row is {', '.join(headings)}")
+    return (found[0], found[1]), headed
