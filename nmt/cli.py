@@ -215,8 +215,9 @@ def _print(text: str) -> None:
 def new(source: str, target: str | None, source_language: str | None, target_language: str | None) -> None:
     """Write a recipe for your own text.
 
-    SOURCE and TARGET are files whose line i translates line i of the other; or SOURCE is one TSV file. The sizes suit
-    the amount of text, development and test pairs are held out of it, and the reasons are told.
+    SOURCE and TARGET are files whose line i translates line i of the other; or SOURCE is one TSV file, or a document
+    with translations (.tmx .po .xliff .csv .jsonl). The sizes suit the amount of text, development and test pairs are
+    held out of it, and the reasons are told.
 
     \b
     nmt new corpus.en corpus.de > recipes/mine.yaml

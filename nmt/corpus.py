@@ -36,6 +36,9 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from tqdm import tqdm
 
+from nmt import formats
+from nmt.formats.document import FormatError, Wanted
+
 COMPRESSIONS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 # Bytes that are read at a time.
@@ -55,6 +58,7 @@ NOTES = {
 # TensorFlow's regular expressions (RE2), which the export uses, read it likewise.
 CONTROL = r"[\x00-\x1f\x7f-\x9f" + "\u2028\u2029]"
 _CONTROL = re.compile(CONTROL)
+_LINE_END = re.compile(r"[\t\r\n]+")
 _TAG = re.compile(r"^<[^<>\s]+>\s")
 # What tells no sentences apart: characters that are neither letter nor digit; ASCII's, which are nearly all, as bytes.
 _NOT_WORD_BEYOND_ASCII = re.compile(r"[^\w\x00-\x7f]+")
@@ -73,16 +77,22 @@ class TextFile:
     A compressed file, or one that can be read only once, is copied into an unnamed temporary file (in ``TMPDIR``).
     The file is not mapped into memory: one that is cut short meanwhile would end the process without a word.
 
+    Args:
+        wanted: of a document, whose translations are written there, a pair a line with a tab between its sides.
+
     Raises:
         CorpusError: the file is missing, or cannot be read or decompressed.
+        FormatError: it is no such document, or has nothing of what is wanted.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, wanted: Wanted | None = None) -> None:
+        self.path, self._wanted = Path(path), wanted
         if not self.path.exists():
             raise missing(self.path)
         try:
             self._descriptor = self._open()
+        except FormatError:
+            raise
         except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
             full = isinstance(error, OSError) and error.errno == errno.ENOSPC
             raise CorpusError(
@@ -96,6 +106,8 @@ class TextFile:
         """The descriptor of the plain text."""
         opened = COMPRESSIONS.get(self.path.suffix, open)
         with opened(self.path, "rb") as file:
+            if self._wanted is not None:
+                return self._extracted(formats.pairs(self.path)(file, str(self.path), self._wanted))
             if opened is open and self.path.is_file():
                 return os.dup(file.fileno())
             with tempfile.TemporaryFile() as copy, _bytes_bar(f"unpacking {self.path.name}", None) as bar:
@@ -104,6 +116,14 @@ class TextFile:
                     bar.update(len(chunk))
                 copy.flush()
                 return os.dup(copy.fileno())
+
+    def _extracted(self, pairs: Iterable[tuple[str, str]]) -> int:
+        """The descriptor of ``pairs``, written as lines."""
+        with tempfile.TemporaryFile() as copy:
+            for pair in tqdm(pairs, desc=f"reading {self.path.name}", unit="pair", leave=False, disable=None, delay=2):
+                copy.write("\t".join(_LINE_END.sub(" ", side) for side in pair).encode(errors="replace") + b"\n")
+            copy.flush()
+            return os.dup(copy.fileno())
 
     def read(self, start: int, size: int) -> bytes:
         """``size`` bytes from ``start``.
@@ -272,7 +292,7 @@ def missing(path: Path) -> CorpusError:
     return CorpusError(f"{path} does not exist" + (f": did you mean {path.parent / nearest[0]}?" if nearest else ""))
 
 
-def read_lines(path: str | Path) -> Lines:
+def read_lines(path: str | Path, wanted: Wanted | None = None) -> Lines:
     r"""The lines of a UTF-8 text file, plain or compressed (.gz, .bz2, .xz); only where they stand is held in memory.
 
     A line ends at ``\n`` or ``\r\n`` only. ``str.splitlines`` and Python's text mode would also split at a lone ``\r``,
@@ -282,7 +302,7 @@ def read_lines(path: str | Path) -> Lines:
     Raises:
         CorpusError: the file is missing, empty, broken, or not UTF-8 (with the number of the first bad line).
     """
-    file = TextFile(path)
+    file = TextFile(path, wanted)
     if not file.size:
         raise CorpusError(f"{path} is empty: expected one sentence a line")
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -400,15 +420,15 @@ def _neighbourhood(source: Sequence[str], target: Sequence[str], place: int) -> 
     return "\n".join(f"  {i + 1:>9,}  {short(source, i)}  |  {short(target, i)}" for i in rows)
 
 
-def read_tsv(path: str | Path) -> Corpus:
+def read_tsv(path: str | Path, wanted: Wanted | None = None) -> Corpus:
     """A file of tab-separated rows: source, target, and further columns that are not read.
 
-    A blank row is a pair of two empty sides.
+    A blank row is a pair of two empty sides. With ``wanted`` it is a document (``nmt.formats``) and its translations.
 
     Raises:
         CorpusError: as ``read_lines``, or a row has text but fewer than two columns.
     """
-    rows = read_lines(path)
+    rows = read_lines(path, wanted)
     source, target = (np.empty(len(rows), "int32") for _ in range(2))  # sizes
     for number, row in enumerate(_watched(rows.stream(), f"reading {rows.file.path.name}", len(rows))):
         columns = row.split(b"\t", 2)

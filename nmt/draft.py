@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from nmt import corpus, experiment, pieces
+from nmt import corpus, experiment, formats, pieces
 from nmt.corpus import COMPRESSIONS, Corpus, CorpusError
+from nmt.formats.document import Wanted
 from nmt.recipe import Data, Dropout, Files, Model, Pieces, Recipe, Training, reference
 
 # Fewer cannot be split into something to learn from and something to judge by.
@@ -73,7 +74,7 @@ def draft(
     source_language: str | None = None,
     target_language: str | None = None,
 ) -> Draft:
-    """The recipe for two aligned files, or for one TSV file where ``target`` is None.
+    """The recipe for two aligned files, or for one document or TSV file where ``target`` is None.
 
     The text is read and split as training will, so what training would refuse is refused here.
 
@@ -82,9 +83,14 @@ def draft(
             file names do not tell the languages.
         PiecesError: no pieces can be trained from the text.
     """
-    files = Files(tsv=source) if target is None else Files(source=source, target=target)
     languages = _languages(source, target, source_language, target_language)
-    pairs = len(corpus.read_lines(source))
+    if target is not None:
+        files, wanted = Files(source=source, target=target), None
+    elif formats.known(source) and not _is_tsv(source):
+        files, wanted = Files(file=source), Wanted(*languages)
+    else:
+        files, wanted = Files(tsv=source), None
+    pairs = len(corpus.read_lines(source, wanted))
     if pairs < FEWEST_PAIRS:
         raise CorpusError(
             f"{source} has {pairs} pairs: too few to learn from and to judge by, {FEWEST_PAIRS} are the least and some "
@@ -225,10 +231,15 @@ def _languages(
     return str(languages[0]), str(languages[1])
 
 
+def _is_tsv(name: str) -> bool:
+    """TSV without headings, as most corpora come, is read line by line: `tsv` of a recipe."""
+    return ".tsv" in Path(name).suffixes[-2:]
+
+
 def _stem(name: str) -> str:
     """The file name without the endings that tell of its form."""
     path = Path(name)
-    while path.suffix in (*COMPRESSIONS, ".txt", ".tsv"):
+    while path.suffix in (*COMPRESSIONS, ".txt", *formats.ENDINGS):
         path = path.with_suffix("")
     return path.name
 

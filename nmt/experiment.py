@@ -39,6 +39,7 @@ from nmt.confidence import Confidence
 from nmt.corpus import Corpus, CorpusError
 from nmt.engines import Engine
 from nmt.evaluation import TestResult
+from nmt.formats.document import Wanted
 from nmt.recipe import Data, Files, MixedFiles, Recipe
 from nmt.run import Run, RunError, assign_weights
 from nmt.score import Comparison, Score
@@ -87,9 +88,9 @@ def read_texts(data: Data, known: index.Index | None = None) -> Texts:
     parts = known.parts if known else _split(data)
     train, development, test = parts["train"], parts.get("development"), parts.get("test")
     if isinstance(data.development, Files):
-        development = _read(data.corpus, data.development)
+        development = _read(data, data.corpus, data.development)
     if isinstance(data.test, Files):
-        test = _read(data.corpus, data.test)
+        test = _read(data, data.corpus, data.test)
     elif data.test is None:
         test = None
     mixes = {name: parts[name] for name in _mixes(data)}
@@ -106,8 +107,8 @@ def read_texts(data: Data, known: index.Index | None = None) -> Texts:
 
 def _split(data: Data) -> dict[str, Corpus]:
     """The training text, what is held out of it, and the texts mixed in, by name."""
-    train = corpus.drop_empty(_read(data.corpus, data.train))
-    mixes = {name: corpus.drop_empty(_read(files.corpus, files)) for name, files in _mixes(data).items()}
+    train = corpus.drop_empty(_read(data, data.corpus, data.train))
+    mixes = {name: corpus.drop_empty(_read(data, files.corpus, files)) for name, files in _mixes(data).items()}
     development, test = _held_out(data)
     if not development + test:
         return {"train": train, **mixes}
@@ -314,7 +315,7 @@ def read_text(run: Run, part: Literal["train", "development", "test"]) -> Corpus
     if setting is None:
         raise CorpusError(f"the recipe of {run.directory} has no {part} text (data.{part}); name two files to score")
     if isinstance(setting, Files) and part != "train":  # of which nothing is held out
-        text = _read(data.corpus, setting)
+        text = _read(data, data.corpus, setting)
     else:
         text = getattr(_known_texts(run), part)
     known = (run.read_json("corpus.json") or {}).get(part)
@@ -573,21 +574,34 @@ def _score_after(run: Run, engine: KerasEngine) -> None:
         logger.info("%s", change)
 
 
-def _read(known: str | None, files: Files) -> Corpus:
+def _read(data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files``, which may be of a known corpus."""
     paths = _paths(known, files)
-    return corpus.clean(corpus.read_tsv(*paths) if files.tsv is not None else corpus.read_parallel(*paths))
+    return corpus.clean(
+        corpus.read_parallel(*paths) if len(paths) > 1 else corpus.read_tsv(paths[0], _wanted(data, files))
+    )
+
+
+def _wanted(data: Data, files: Files) -> Wanted | None:
+    """What is wanted of a document; None of other files."""
+    if files.file is None:
+        return None
+    columns = None if files.columns is None else (files.columns[0], files.columns[1])
+    return Wanted(data.source_language, data.target_language, columns)
 
 
 def _paths(known: str | None, files: Files) -> tuple[Path, ...]:
-    """Source and target, or the one table."""
-    names = [files.tsv] if files.tsv is not None else [str(files.source), str(files.target)]
+    """Source and target, or the one file of both."""
+    one = files.tsv or files.file
+    names = [str(files.source), str(files.target)] if one is None else [one]
     return tuple(catalogue.locate(known, name) if known else Path(name) for name in names)
 
 
 def _origin(data: Data) -> index.Origin:
     mixes = {name: _paths(files.corpus, files) for name, files in _mixes(data).items()}
-    return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes)
+    texts: dict[str, Files] = {"train": data.train, **_mixes(data)}
+    wanted = {name: found for name, files in texts.items() if (found := _wanted(data, files))}
+    return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes, wanted)
 
 
 def _amount(data: Data, texts: Texts) -> str:

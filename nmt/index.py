@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmt.corpus import Corpus, Lines, TextFile, file_checksum
+from nmt.formats.document import Wanted
 
 logger = logging.getLogger("nmt")
 
@@ -33,10 +34,14 @@ class Origin(NamedTuple):
     paths: tuple[Path, ...]  # the source's and the target's file, or the one file of both
     about: dict[str, Any]  # all that the index depends on, for JSON
     mixes: dict[str, tuple[Path, ...]]  # the files of each text mixed in, by its name
+    wanted: dict[str, Wanted]  # of texts that are documents, "train" and mixed in
 
 
 def origin(
-    paths: tuple[Path, ...], held_out: tuple[int, int], mixes: dict[str, tuple[Path, ...]] | None = None
+    paths: tuple[Path, ...],
+    held_out: tuple[int, int],
+    mixes: dict[str, tuple[Path, ...]] | None = None,
+    wanted: dict[str, Wanted] | None = None,
 ) -> Origin:
     """The files as they are now, and how many pairs are held out of ``paths`` for development and for test.
 
@@ -45,7 +50,7 @@ def origin(
     Raises:
         CorpusError: a file is missing or cannot be read.
     """
-    mixes = mixes or {}
+    mixes, wanted = mixes or {}, wanted or {}
     return Origin(
         paths,
         {
@@ -53,8 +58,10 @@ def origin(
             "files": [file_checksum(path) for path in paths],
             "held_out": list(held_out),
             "mixes": {name: [file_checksum(path) for path in files] for name, files in mixes.items()},
+            "wanted": {name: [one.source, one.target, *(one.columns or ())] for name, one in wanted.items()},
         },
         mixes,
+        wanted,
     )
 
 
@@ -95,7 +102,7 @@ def load(path: Path, origin: Origin) -> Index | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            about = {"mixes": {}} | json.loads(archive["about"].tobytes())  # once there were none
+            about = {"mixes": {}, "wanted": {}} | json.loads(archive["about"].tobytes())  # once there were no such
             if None in chain(about["files"], *about["mixes"].values()) or any(
                 about.get(key) != value for key, value in origin.about.items()
             ):
@@ -105,7 +112,8 @@ def load(path: Path, origin: Origin) -> Index | None:
         logger.warning("%s is damaged (%s); the training text is read anew", path, error)
         return None
     files = {
-        name: [TextFile(path) for path in paths] for name, paths in {"train": origin.paths, **origin.mixes}.items()
+        name: [TextFile(path, origin.wanted.get(name)) for path in paths]
+        for name, paths in {"train": origin.paths, **origin.mixes}.items()
     }
 
     def lines(name: str, side: str, place: int) -> Sequence[str]:

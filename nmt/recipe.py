@@ -43,7 +43,7 @@ class Section(BaseModel):
 
 
 class Files(Section):
-    """One parallel text: two aligned files, or one TSV file whose first two columns are source and target."""
+    """One parallel text: two aligned files, a TSV file whose first two columns are source and target, or a document."""
 
     source: str | None = None
     """path of the source text, one sentence a line, plain or .gz/.bz2/.xz"""
@@ -51,13 +51,19 @@ class Files(Section):
     """path of the target text; line i translates line i of the source"""
     tsv: str | None = None
     """path of a tab-separated file, in place of source and target"""
+    file: str | None = None
+    """path of a document that has translations (.tmx .po .xliff .csv .tsv .jsonl), in place of source and target"""
+    columns: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+    """of a table or JSON Lines: names of source and target, or numbers from 1 in quotes; none = by the languages"""
 
     @model_validator(mode="after")
     def _one_form(self) -> Files:
-        two_files = self.source is not None and self.target is not None and self.tsv is None
-        one_file = self.source is None and self.target is None and self.tsv is not None
-        if not (two_files or one_file):
-            raise ValueError("give either both `source` and `target`, or `tsv` alone")
+        forms = (("source", "target"), ("tsv",), ("file",))
+        given = {name for form in forms for name in form if getattr(self, name) is not None}
+        if given not in map(set, forms):
+            raise ValueError("give either both `source` and `target`, or `tsv` alone, or `file` alone")
+        if self.columns is not None and self.file is None:
+            raise ValueError("`columns` are of a `file`")
         return self
 
 

@@ -14,9 +14,10 @@ PACKAGE = Path(__file__).parent.parent / "nmt"
 ROOMS = {
     "symbols": "",
     "recipe": "symbols",
-    "corpus": "",
+    "formats": "",
+    "corpus": "formats",
     "catalogue": "corpus",
-    "index": "corpus",
+    "index": "corpus formats",
     "score": "",
     "curve": "",
     "lattice": "",
@@ -42,20 +43,22 @@ ROOMS = {
     "explanation": "",
     "loops": "",
     "translation": "symbols recipe corpus pieces batches search engines alignment constraints explanation loops",
+    "marks": "formats",
+    "documents": "formats translation marks",
     "evaluation": "recipe corpus score pieces batches engines translation",
     "paragraphs": "corpus pieces alignment translation",
     "forecast": "batches",
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
     "export": "symbols recipe corpus pieces shortlist attention compact confidence search model run alignment",
     "fine_tuning": "symbols recipe corpus score pieces run",
-    "experiment": "recipe corpus catalogue index score pieces shortlist batches model machines devices run engines "
-    "confidence translation evaluation fine_tuning forecast training",
-    "draft": "recipe corpus pieces experiment",
+    "experiment": "recipe formats corpus catalogue index score pieces shortlist batches model machines devices run "
+    "engines confidence translation evaluation fine_tuning forecast training",
+    "draft": "recipe formats corpus pieces experiment",
     "translator": "recipe pieces compact confidence engines explanation translation paragraphs run experiment",
     "processes": "confidence explanation translation translator",
     "synthesis": "symbols recipe corpus run experiment translator",
-    "cli": "recipe corpus score export run alignment translation evaluation experiment draft translator processes "
-    "synthesis",
+    "cli": "recipe formats corpus documents score export run alignment translation evaluation experiment draft "
+    "translator processes synthesis",
 }
 
 # Keras is what these rooms are about; everywhere else a framework is imported where it is needed, inside a function, so
@@ -74,10 +77,17 @@ KERAS = {
     "export.signatures",
 }
 # Other packages that are heavy, or extras, and the modules that are about them.
-ABOUT = {"keras": KERAS, "onnx": {"export.graph"}, "onnxruntime": {"engines.compact_engine"}}
+ABOUT = {"keras": KERAS, "onnx": {"export.graph"}, "onnxruntime": {"engines.compact_engine"}} | {
+    "polib": {"formats.po"},
+    "babel": {"formats.po"},
+    "markdown_it": {"formats.markdown"},
+}
 INSIDE_FUNCTIONS = {
     "onnx": set(),
     "onnxruntime": set(),
+    "polib": set(),
+    "babel": set(),
+    "markdown_it": set(),
     "tensorflow": {"devices", "export.savedmodel", "export.signatures"},
     "tensorflow_text": {"export.savedmodel"},
     "jax": {"devices", "machines"},
@@ -89,7 +99,10 @@ INSIDE_FUNCTIONS = {
 # What a command needs before it knows that its arguments are right; none of them may bring a framework along.
 LIGHT = {
     "recipe",
+    "formats",
     "corpus",
+    "marks",
+    "documents",
     "catalogue",
     "index",
     "score",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
-from nmt.formats.document import Part, Slot, Text, Wanted, edited, not_there, speaks
+from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, edited, not_there, speaks
 from nmt.formats.markup import Event, Markup, content, rendered
 
 _MACHINE = ' creationtool="nmt" creationid="machine translation"'
@@ -87,6 +87,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
         for language in (wanted.source, wanted.target):
             if not any(speaks(code, language) for code in memory.languages):
                 raise not_there(name, language, list(memory.languages))
+        raise FormatError(f"{name}: no unit has both {wanted.source} and {wanted.target}; expected translations")
 
 
 def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
