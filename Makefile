@@ -145,7 +145,7 @@ $(RUN)/evaluation.txt: $(RUN)/.trained
 	$(NMT) evaluate $(RUN) > $@
 
 $(OUT): $(IN) $(RUN)/.trained
-	$(NMT) translate $(RUN) $(IN) -o $@
+	$(NMT) translate $(RUN) $(IN) -o $@ --force
 
 $(EXPORT)/README.md: $(RUN)/.trained
 	rm -rf $(@D)

@@ -402,6 +402,7 @@ def translate(
         )
     if not document and (columns or again):
         raise click.UsageError("--columns and --again are of documents")
+    two = _two(columns)
     if output is not None and Path(output).is_file() and not force:
         raise CommandError(f"{output} exists; --force replaces it")
     load = translators.load(*directories, settings=settings)
@@ -440,7 +441,7 @@ def translate(
             from nmt import documents
             from nmt.formats.document import Wanted
 
-            wanted = Wanted(*translator.languages, _two(columns), again)
+            wanted = Wanted(*translator.languages, two, again)
             translating = functools.partial(translator.translate_scored, advance=bar.update, split=not no_split)
             try:
                 for content in documents.translated(parts(stream, source, wanted), translating, tell):

@@ -285,6 +285,8 @@ def shouting(monkeypatch):
     chunks = []
 
     class Shouting:
+        languages = "en", "de"
+
         @classmethod
         def of_runs(cls, *runs):
             return cls()
@@ -379,6 +381,58 @@ def test_an_input_may_be_a_named_pipe(run, shouting, tmp_path):
     assert writer.returncode == 0
 
 
+PO = """msgid ""
+msgstr "Content-Type: text/plain; charset=UTF-8\\n"
+
+msgid "one"
+msgstr ""
+
+msgid "two"
+msgstr "zwei"
+"""
+
+
+def test_a_document_comes_back_with_its_translations(run, shouting, tmp_path):
+    (tmp_path / "list.po").write_text(PO)
+    command("translate", run, tmp_path / "list.po", "-o", tmp_path / "out.po")
+    assert (tmp_path / "out.po").read_text() == PO.replace(
+        'msgid "one"\nmsgstr ""', '#, fuzzy\nmsgid "one"\nmsgstr "ONE"'
+    )
+    assert command("translate", run, "--format", "po", "--again", input=PO.encode()).stdout.endswith(
+        '#, fuzzy\nmsgid "two"\nmsgstr "TWO"\n'
+    )
+    assert command("translate", run, "--format", "text", tmp_path / "list.po").stdout == PO.upper()
+    (tmp_path / "table.csv.gz").write_bytes(gzip.compress(b"a,b,c\n"))
+    assert command("translate", run, tmp_path / "table.csv.gz", "--columns", "3,2").stdout == "a,b,c\n"
+    assert command("translate", run, tmp_path / "table.csv.gz", "--columns", "3,2", "--again").stdout == "a,C,c\n"
+
+
+def test_what_no_document_can_hold_is_refused(run, shouting, tmp_path):
+    (tmp_path / "list.po").write_text(PO)
+    for option in (["--n-best", "2"], ["--json"], ["--scores"], ["--alignments"], ["--prefixes", tmp_path / "list.po"]):
+        message = command("translate", run, tmp_path / "list.po", *option, code=2).stderr
+        assert "list.po is a document, in which a translation stands as it is; --format text reads it as" in message
+    assert "--columns and --again are of documents" in command("translate", run, "--again", code=2).stderr
+    message = command("translate", run, tmp_path / "list.po", "--columns", "en", code=2).stderr
+    assert "--columns en: expected two names or numbers, with a comma between them" in message
+    message = refused("translate", run, tmp_path / "list.po", "--format", "doc")
+    assert "-.doc: its format is not known by its name; expected one of .tmx, .po" in message
+    (tmp_path / "broken.po").write_text('msgid "one"\ntwo\n')
+    message = refused("translate", run, tmp_path / "broken.po", "-o", tmp_path / "out.po")
+    assert "broken.po: no valid PO file" in message
+    (tmp_path / "cut.po.gz").write_bytes(gzip.compress(PO.encode() * 99)[:-20])
+    assert "cut.po.gz cannot be read: " in refused("translate", run, tmp_path / "cut.po.gz", "-o", tmp_path / "out.po")
+    assert sorted(os.listdir(tmp_path)) == ["broken.po", "cut.po.gz", "list.po"]
+
+
+def test_an_output_that_exists_is_replaced_by_force_alone(run, shouting, tmp_path):
+    (tmp_path / "out").write_text("before")
+    assert refused("translate", run, "-o", tmp_path / "out") == f"{tmp_path / 'out'} exists; --force replaces it\n"
+    assert (tmp_path / "out").read_text() == "before"
+    command("translate", run, "-o", tmp_path / "out", "--force", input=b"a\n")
+    assert (tmp_path / "out").read_text() == "A\n"
+
+
 def test_an_output_is_written_whole_or_not_at_all(run, shouting, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.write_text("before")
@@ -388,7 +442,7 @@ def test_an_output_is_written_whole_or_not_at_all(run, shouting, tmp_path, monke
 
     monkeypatch.setattr(translator.Translator, "translate_scored", fails)
     with pytest.raises(RuntimeError, match="in the midst"):
-        command("translate", run, "-o", out, input=b"a\n")
+        command("translate", run, "-o", out, "--force", input=b"a\n")
     assert out.read_text() == "before"
     assert os.listdir(tmp_path) == ["out"]
 

@@ -214,6 +214,19 @@ def test_one_tsv_file_compressed(tmp_path):
     assert len(experiment.read_texts(drafted.data).train) == 90
 
 
+def test_a_document_of_two_languages(tmp_path):
+    path = tmp_path / "memory.en-de.csv"
+    rows = zip(sentences(100, 1), sentences(100, 2), strict=True)
+    path.write_text("en;de\n" + "".join(f"{a};{b}\n" for a, b in rows))
+    drafted = draft.draft(str(path)).recipe
+    assert (drafted.data.train.file, drafted.data.source_language, drafted.data.target_language) == (
+        str(path),
+        "en",
+        "de",
+    )
+    assert len(experiment.read_texts(drafted.data).train) == 90
+
+
 def test_what_training_refuses_is_refused(files, tmp_path):
     with pytest.raises(CorpusError, match=r"mine.en has 100 lines and .*mine.de has 99"):
         draft.draft(*files(sentences(100, 1), sentences(99, 2)))

@@ -1,5 +1,6 @@
 """From a recipe to a run and back: what is read, what is refused, and that the parts fit together."""
 
+import gzip
 import json
 import re
 import shutil
@@ -210,6 +211,63 @@ def test_text_that_has_changed_since_is_refused(trained, tmp_path, part):
     Run(copy, trained.recipe).write_json("corpus.json", corpus)
     with pytest.raises(RunError, match=f"the {part} text is no longer what .* was trained on"):
         experiment.train(trained.recipe, copy)
+
+
+MEMORY = """<?xml version="1.0"?>
+<tmx version="1.4"><header srclang="en"/><body>
+<tu><tuv xml:lang="en-GB"><seg>one <ph>x</ph>two</seg></tuv><tuv xml:lang="de"><seg>eins&#9;
+zwei</seg></tuv></tu>
+<tu><tuv xml:lang="en-GB"><seg>only</seg></tuv></tu>
+<tu><tuv xml:lang="de"><seg>drei &lt;</seg></tuv><tuv xml:lang="en-GB"><seg>three &lt;</seg></tuv></tu>
+</body></tmx>
+"""
+
+
+def test_documents_are_read_by_the_recipes_languages(tmp_path):
+    """A memory is learnt from, a table with headings beside it, a catalogue steers, and JSON Lines are scored."""
+    (tmp_path / "memory.tmx").write_text(MEMORY)
+    (tmp_path / "table.csv").write_text('id,Deutsch,English\n1,"vier, fünf","four, five"\n2,,six\n')
+    (tmp_path / "list.po").write_text('msgid "seven\\n"\nmsgstr "sieben\\n"\n\n#, fuzzy\nmsgid "no"\nmsgstr "nein"\n')
+    (tmp_path / "test.jsonl.gz").write_bytes(gzip.compress(b'{"translation": {"en": "eight", "de": "acht"}}\n'))
+
+    def document(name, **more):
+        return {"file": str(tmp_path / name), **more}
+
+    data = toy.settings(
+        tmp_path,
+        data__train=document("memory.tmx"),
+        data__mix=[document("table.csv", columns=["English", "2"])],
+        data__development=document("list.po"),
+        data__test=document("test.jsonl.gz"),
+    ).data
+    texts = read_texts(data)
+    assert pairs(texts.train) == [("one two", "eins zwei"), ("three <", "drei <")]
+    assert pairs(texts.mixes["mix 1"]) == [("four, five", "vier, fünf")]
+    assert pairs(texts.development) == [("seven", "sieben")]
+    assert pairs(texts.test) == [("eight", "acht")]
+
+    origin = experiment._origin(data)
+    lengths = np.array([2, 2, 3], "int32"), np.array([3, 2, 3], "int32")
+    parts = {"train": texts.train, **texts.mixes}
+    (tmp_path / "index.npz").write_bytes(index.Index(parts, {}, lengths).packed(origin))
+    found = index.load(tmp_path / "index.npz", origin)
+    assert {name: pairs(part) for name, part in found.parts.items()} == {
+        name: pairs(part) for name, part in parts.items()
+    }
+    other = data.model_copy(update={"mix": [data.mix[0].model_copy(update={"columns": ["3", "2"]})]})
+    assert index.load(tmp_path / "index.npz", experiment._origin(other)) is None
+
+
+def test_a_document_of_other_languages_says_which_it_has(tmp_path):
+    (tmp_path / "memory.tmx").write_text(MEMORY)
+    data = toy.settings(tmp_path, data__train={"file": str(tmp_path / "memory.tmx")}).data
+    for language, hint in (("fr", "de, en-GB$"), ("en-US", "did you mean en-GB")):
+        with pytest.raises(ValueError, match=f"memory.tmx has no text of the language {language}, but of .*{hint}"):
+            read_texts(data.model_copy(update={"source_language": language}))
+    (tmp_path / "notes.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
+    data = data.model_copy(update={"train": Files(file=str(tmp_path / "notes.srt"))})
+    with pytest.raises(ValueError, match=r"notes\.srt holds one language, not two; expected one of \.tmx, \.po"):
+        read_texts(data)
 
 
 # --- the index of a run ---

@@ -180,10 +180,10 @@ def test_settings_and_directory_of_a_run_can_be_given(clone):
 
 def test_a_file_is_translated_once_and_again_when_it_changes(clone):
     arguments = ("translate", "RECIPE=recipes/demo.yaml", "IN=a.en", "OUT=out.de")
-    assert clone.calls(*arguments)[-1] == "nmt translate runs/demo a.en -o out.de"
+    assert clone.calls(*arguments)[-1] == "nmt translate runs/demo a.en -o out.de --force"
     assert clone.calls(*arguments) == []
     os.utime(clone.directory / "a.en", (2e9, 2e9))
-    assert clone.calls(*arguments) == ["nmt translate runs/demo a.en -o out.de"]
+    assert clone.calls(*arguments) == ["nmt translate runs/demo a.en -o out.de --force"]
 
 
 def test_two_files_become_a_recipe_and_a_run(clone):
