@@ -1,16 +1,32 @@
-"""Where the marks of a source go in its translation: a tag around a word goes around what that word has become.
+"""Marks: what must be in a translation as it is in the source, such as ``%s``, ``{name}``, an address or a tag.
 
-The translation is made of the text without marks, so no model needs to have learnt them; the attention tells which word
-comes from which. None is ever lost, and what was nested in the source is so in the translation.
+A model that has learnt them may say them itself, and then nothing is done. Where one is lost, and of the tags of
+documents always, the text is translated without its marks, and they go where the attention tells that they belong: a
+tag around a word goes around what that word has become. None is ever lost, and what was nested in the source is so in
+the translation. Numbers may be written otherwise in another language: they stay, and a missing one is told.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from nmt.formats.document import Mark, Text
+
+_MARKS = re.compile(
+    r"(?:https?|ftp)://[^\s<>\"]*[^\s<>\".,;:!?)\]}']"  # addresses, without the punctuation of the sentence
+    r"|www\.[^\s<>\"]*[\w/]"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|\$?\{\{[^{}]*\}\}|\$?\{[^{}\s]*\}"  # {}, {0:.2f}, ${name}, {{ name }}
+    r"|%\([^()\s]+\)[-+#0]*\d*(?:\.\d+)?[diouxXeEfFgGcsra]"  # Python's %(name)s
+    r"|(?<![\w%])%(?:\d+\$)?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[zjtLq])?[diouxXeEfFgGcspn@]"  # C's
+    r"|</(?P<closes>[A-Za-z][\w:.-]*)\s*>|<[A-Za-z][^<>]*/>|<(?P<opens>[A-Za-z][\w:.-]*)[^<>]*>"
+)
+_NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f']\d+)*")
+_PUNCTUATION = frozenset(",.;:!?)")
 
 Links = Sequence[tuple[int, int]]  # (source word, target word)
 
@@ -21,6 +37,64 @@ class _Node(NamedTuple):
     opening: Mark
     closing: Mark | None
     inside: list[_Node]
+
+
+def found(line: str, but: re.Pattern[str]) -> Text:
+    """``line`` with its marks; one between a blank and punctuation takes that blank along, as a word does.
+
+    Args:
+        but: what looks like a mark and is none.
+    """
+    text = Text.marked(line, _MARKS)
+    plain, marks, taken = text.plain, [], 0
+    for mark in text.marks:
+        if but.match(mark.code):
+            plain = plain[: mark.place - taken] + mark.code + plain[mark.place - taken :]
+            taken -= len(mark.code)
+            continue
+        place = mark.place - taken
+        if plain[place - 1 : place] == " " and plain[place : place + 1] in _PUNCTUATION and mark.pair is None:
+            plain = plain[: place - 1] + plain[place:]
+            place, taken = place - 1, taken + 1
+            mark = mark._replace(code=f" {mark.code}")
+        marks.append(mark._replace(place=place))
+    return Text(plain, tuple(marks))
+
+
+def kept(source: str, target: str) -> bool:
+    """Whether ``target`` has every mark of ``source``, as often, and no other."""
+    return _codes(source) == _codes(target)
+
+
+def renumbered(links: Links, source: Text, target: Text) -> tuple[tuple[int, int], ...]:
+    """``links`` between words of plain texts as links between those of the texts with their marks."""
+    numbers = _numbers_with_marks(source), _numbers_with_marks(target)
+    return tuple((numbers[0][word], numbers[1][other]) for word, other in links)
+
+
+def missing_number(source: str, target: str) -> bool:
+    """Whether ``target`` lacks a number of two digits or more; what stands between those may differ.
+
+    One digit is often said as a word.
+    """
+    return bool(_numbers(source) - _numbers(target))
+
+
+def _numbers_with_marks(text: Text) -> list[int]:
+    """Of each word of the plain text, its number among the words of the text with its marks."""
+    ends = [match.end() for match in re.finditer(r"\S+", text.render())]
+    starts = [match.start() for match in re.finditer(r"\S+", text.plain)]
+    before = [sum(len(mark.code) for mark in text.marks if mark.place <= start) for start in starts]
+    return [bisect(ends, start + shift) for start, shift in zip(starts, before, strict=True)]
+
+
+def _codes(line: str) -> Counter[str]:
+    return Counter(match[0] for match in _MARKS.finditer(line))
+
+
+def _numbers(line: str) -> Counter[str]:
+    digits = (re.sub(r"\D", "", match[0]) for match in _NUMBER.finditer(_MARKS.sub(" ", line)))
+    return Counter(number for number in digits if len(number) > 1)
 
 
 def projected(source: Text, target: str, links: Links) -> Text:
@@ -36,9 +110,10 @@ def projected(source: Text, target: str, links: Links) -> Text:
     for mark, place in found:
         plain += target[done:place]
         done = place
+        apart = guide.apart(mark)
+        plain += " " * (apart and plain[-1:].strip() != "")
         marks.append(mark._replace(place=len(plain)))
-        if guide.apart(mark) and target[place : place + 1].strip():
-            plain += " "
+        plain += " " * (apart and target[place : place + 1].strip() != "")
     return Text(plain + target[done:], tuple(marks))
 
 

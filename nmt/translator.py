@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmt import compact, paragraphs, translation
+from nmt import compact, marks, paragraphs, translation
 from nmt.compact import Compact
 from nmt.confidence import Confidence
 from nmt.engines import Engine
 from nmt.explanation import Explanation
+from nmt.formats.document import Text
 from nmt.paragraphs import Joiner, Paragraph
 from nmt.pieces import Pieces
 from nmt.recipe import Recipe
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 # The doubt that a tenth of all lines has; the others are rare.
 UNSURE = "low confidence"
 TOO_LONG = "too long, translated in parts"
+LOST_NUMBER = "a number is missing"
+LOST_MARKS = "marks were lost, and put where the attention tells"
 
 
 class TranslatorError(ValueError):
@@ -38,6 +42,8 @@ class Translator:
     ) -> None:
         self._engine, self._pieces = engine, pieces
         self._data, self._search = recipe.data, recipe.search
+        symbols = "|".join(map(re.escape, recipe.pieces.symbols))
+        self._symbols = re.compile(f"(?:{symbols}) ?" if symbols else "(?!)")
         self._confidence = confidence
 
     @property
@@ -119,6 +125,10 @@ class Translator:
         translated as one, without the white space around it.
         ``advance`` is told the number of sentences done, batch by batch.
 
+        What has to stay as it is (``nmt.marks``) is in every translation: where it is lost the line is translated again
+        without it, unless there is a prefix, and it is put where it belongs; that, and a missing number, is a doubt.
+        What attention such marks paid or got is not told.
+
         With ``n_best`` each also has as many ``alternatives`` less one, with ``align`` an ``alignment``: pairs of the
         numbers of a source word and of the word of the translation that comes from it, with
         ``attention`` what each word of the translation paid to those of the source. ``prefixes`` are what the
@@ -128,6 +138,36 @@ class Translator:
             ValueError: ``lines`` is one string, ``n_best`` is more than the beam, or a prefix cannot be spelt.
         """
         check(lines, prefixes)
+        told = self._translated(lines, advance, prefixes, split, n_best=n_best, align=align, attention=attention)
+        plain = [self._symbols.sub("", line) for line in lines]  # what they tell the model is not said in a translation
+        lost = [
+            number
+            for number, line in enumerate(plain)
+            if not all(marks.kept(line, one.text) for one in (told[number], *told[number].alternatives))
+        ]
+        if prefixes is None and lost:
+            texts = [marks.found(lines[number], but=self._symbols) for number in lost]
+            without = [text.plain for text in texts]
+            again = self._translated(without, advance, None, split, n_best=n_best, align=True, attention=attention)
+            for number, text, one in zip(lost, texts, again, strict=True):
+                told[number] = _doubted(_with_marks(one, text, align), LOST_MARKS)
+        for number, line in enumerate(plain):
+            if marks.missing_number(line, told[number].text):
+                told[number] = _doubted(told[number], LOST_NUMBER)
+        return told
+
+    def _translated(
+        self,
+        lines: Sequence[str],
+        advance: Callable[[int], object],
+        prefixes: Sequence[str] | None,
+        split: bool,
+        *,
+        n_best: int,
+        align: bool,
+        attention: bool,
+    ) -> list[Translation]:
+        """As ``translate_scored``, whatever becomes of marks and numbers."""
         begun = [""] * len(lines) if prefixes is None else prefixes
         # The marks of a tokenised text stand alone, which is not how sentences are written.
         language = None if self._data.tokenized else self._data.source_language
@@ -195,6 +235,21 @@ class Translator:
         A pair with a blank side has nan for both. ``advance`` is told the number of pairs done.
         """
         return translation.score_pairs(self._engine, self._pieces, sources, targets, self._search, advance)
+
+
+def _doubted(found: Translation, doubt: str) -> Translation:
+    return found._replace(doubts=tuple(dict.fromkeys((*found.doubts, doubt))))
+
+
+def _with_marks(found: Translation, source: Text, align: bool) -> Translation:
+    """A translation of the plain text of ``source``, and its alternatives, with the marks; links where ``align``."""
+
+    def put(one: Translation) -> Translation:
+        text = marks.projected(source, one.text, one.alignment or ())
+        links = marks.renumbered(one.alignment or (), source, text) if align else None
+        return one._replace(text=text.render(), alignment=links)
+
+    return put(found)._replace(alternatives=tuple(map(put, found.alternatives)))
 
 
 def check(lines: Sequence[str], prefixes: Sequence[str] | None) -> None:

@@ -54,7 +54,8 @@ ROOMS = {
     "experiment": "recipe formats corpus catalogue index score pieces shortlist batches model machines devices run "
     "engines confidence translation evaluation fine_tuning forecast training",
     "draft": "recipe formats corpus pieces experiment",
-    "translator": "recipe pieces compact confidence engines explanation translation paragraphs run experiment",
+    "translator": "recipe formats marks pieces compact confidence engines explanation translation paragraphs run "
+    "experiment",
     "processes": "confidence explanation translation translator",
     "synthesis": "symbols recipe corpus run experiment translator",
     "cli": "recipe formats corpus documents score export run alignment translation evaluation experiment draft "
