@@ -22,7 +22,7 @@ _MARKS = re.compile(
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     r"|\$?\{\{[^{}]*\}\}|\$?\{[^{}\s]*\}"  # {}, {0:.2f}, ${name}, {{ name }}
     r"|%\([^()\s]+\)[-+#0]*\d*(?:\.\d+)?[diouxXeEfFgGcsra]"  # Python's %(name)s
-    r"|(?<![\w%])%(?:\d+\$)?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[zjtLq])?[diouxXeEfFgGcspn@]"  # C's
+    r"|(?<![\w%])%(?:\d+\$)?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[zjtLq])?[diouxXeEfFgGcsprn@]"  # C's
     r"|</(?P<closes>[A-Za-z][\w:.-]*)\s*>|<[A-Za-z][^<>]*/>|<(?P<opens>[A-Za-z][\w:.-]*)[^<>]*>"
 )
 _NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f']\d+)*")

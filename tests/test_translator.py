@@ -1,17 +1,26 @@
 """The translator as people use it: paragraphs, confidence, what to look at, several processes, any bytes."""
 
+import argparse
+import getopt
 import json
+import optparse
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+import click.core
+import click.exceptions
+import click.types
 import numpy as np
 import pytest
 import toy
+from babel.messages.extract import extract_from_file
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +30,7 @@ from nmt import experiment, score, translation
 from nmt.cli import commands
 from nmt.confidence import Confidence
 from nmt.processes import Processes
-from nmt.translator import TranslatorError
+from nmt.translator import Translator, TranslatorError
 
 NMT = Path(sys.executable).with_name("nmt")
 PARAGRAPH = "  one two. three four?\tfive"
@@ -54,6 +63,80 @@ def told(*arguments, text=b"", code=0):
     result = CliRunner().invoke(commands, ["translate", *map(str, arguments)], input=text)
     assert result.exit_code == code, result.output
     return result
+
+
+# --- marks ---
+
+# What a program's messages hold that a translation must too: by the rules of printf, str.format and HTML.
+MARKS = re.compile(r"%\(\w+\)[srd]|%%?[dsrix]|\{\w*\}|</?[a-z]+>")
+
+
+def test_every_mark_of_real_messages_survives_a_model_that_knows_none_of_them(translator):
+    """The messages of programs that come with Python; the toy model was trained on ten words without a mark."""
+    messages: list[str] = []
+    for module in (argparse, optparse, getopt, click.core, click.exceptions, click.types):
+        for _, message, _, _ in extract_from_file("python", module.__file__):
+            messages += [message] if isinstance(message, str) else filter(None, message)
+    messages = [line for message in messages for line in message.split("\n")]
+    messages += ["<b>%s</b> of {total}: see https://example.org/a?b=1.", "Write to a.b@example.org!", "{} and {}"]
+    with_marks = [message for message in messages if MARKS.search(message)]
+    assert len(with_marks) > 50
+    found = translator.translate_scored(messages)
+    for message, one in zip(messages, found, strict=True):
+        assert Counter(MARKS.findall(one.text)) == Counter(MARKS.findall(message)), (message, one.text)
+        assert ("marks were lost, and put where the attention tells" in one.doubts) == bool(MARKS.search(message))
+    assert "https://example.org/a?b=1" in found[-3].text
+    assert "a.b@example.org" in found[-2].text
+    assert found[-3].text.index("<b>") < found[-3].text.index("</b>")
+
+
+def test_a_mark_goes_with_its_word_and_links_are_those_of_the_whole(translator, monkeypatch):
+    one = translation.Translation("drei eins zwei", -1.0, alignment=((2, 0), (0, 1), (1, 2)))
+    other = translation.Translation("eins zwei", -2.0, alignment=((0, 0), (1, 1)))
+
+    def translated(self, lines, *others, align, **options):
+        assert [" ".join(line.split()) for line in lines if "{" not in line] in ([], ["one two three"])
+        found = one._replace(alternatives=(other,))
+        return [found if align else found._replace(alignment=None)] * len(lines)
+
+    monkeypatch.setattr(Translator, "_translated", translated)
+    (found,) = translator.translate_scored(["one {x} <i>two</i> three"], align=True, n_best=2)
+    assert found.text == "drei eins {x} <i>zwei</i>"
+    # Words of the source: one {x} <i>two</i> three; of the translation: drei eins {x} <i>zwei</i>.
+    assert found.alignment == ((3, 0), (0, 1), (2, 3))
+    assert found.alternatives[0].text == "eins {x} <i>zwei</i>"
+    assert found.alternatives[0].alignment == ((0, 0), (2, 2))
+    (found,) = translator.translate_scored(["one {x} <i>two</i> three"], n_best=2)
+    assert (found.text, found.alignment) == ("drei eins {x} <i>zwei</i>", None)
+
+
+def test_what_a_model_says_itself_is_left_alone(translator, monkeypatch):
+    said = {"one {x}": "eins {x}", "one 12": "eins", "one 1,200": "eins 1.200", "one 7": "sieben", "<2de> one": "eins"}
+    asked = []
+
+    def translated(self, lines, *others, **options):
+        asked.extend(lines)
+        return [translation.Translation(said[line], -1.0) for line in lines]
+
+    monkeypatch.setattr(Translator, "_translated", translated)
+    monkeypatch.setattr(translator, "_symbols", re.compile("(?:<2de>) ?"))
+    found = translator.translate_scored(list(said))
+    assert [one.text for one in found] == list(said.values())
+    assert [one.doubts for one in found] == [(), ("a number is missing",), (), (), ()]
+    assert asked == list(said)
+
+
+def test_a_symbol_of_the_recipe_is_no_mark(run):
+    recipe = run.recipe.model_copy(
+        update={"pieces": run.recipe.pieces.model_copy(update={"symbols": ["<2de>", "a|b"]})}
+    )
+    symbols = Translator(None, run.pieces(), recipe)._symbols
+    assert [bool(symbols.fullmatch(text)) for text in ("<2de>", "a|b", "a", "<b>")] == [True, True, False, False]
+
+
+def test_with_a_prefix_a_lost_mark_is_not_put_back(translator):
+    (found,) = translator.translate_scored(["one {x} two"], prefixes=[""])
+    assert "{x}" not in found.text
 
 
 # --- paragraphs ---
