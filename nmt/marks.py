@@ -22,6 +22,7 @@ _MARKS = re.compile(
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     r"|\$?\{\{[^{}]*\}\}|\$?\{[^{}\s]*\}"  # {}, {0:.2f}, ${name}, {{ name }}
     r"|%\([^()\s]+\)[-+#0]*\d*(?:\.\d+)?[diouxXeEfFgGcsra]"  # Python's %(name)s
+    r"|(?<![\w%])%[A-Za-z_]\w{2,}"  # %prog
     r"|(?<![\w%])%(?:\d+\$)?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[zjtLq])?[diouxXeEfFgGcsprn@]"  # C's
     r"|</(?P<closes>[A-Za-z][\w:.-]*)\s*>|<[A-Za-z][^<>]*/>|<(?P<opens>[A-Za-z][\w:.-]*)[^<>]*>"
 )
