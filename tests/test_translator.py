@@ -68,7 +68,7 @@ def told(*arguments, text=b"", code=0):
 # --- marks ---
 
 # What a program's messages hold that a translation must too: by the rules of printf, str.format and HTML.
-MARKS = re.compile(r"%prog|%default|%\(\w+\)[srd]|%%?[dsrix]|\{[^{} ]*\}|</?[a-z]+>")
+MARKS = re.compile(r"%prog|%default|%\(\w+\)[srd]|%%?[dsrix]|\{[^{} ]*\}|</?[a-z]+>|\w+@|https?://")
 
 
 def test_every_mark_of_real_messages_survives_a_model_that_knows_none_of_them(translator):
