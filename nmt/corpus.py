@@ -16,7 +16,6 @@ import errno
 import gzip
 import hashlib
 import lzma
-import math
 import os
 import random
 import re
@@ -36,13 +35,17 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from tqdm import tqdm
 
-from nmt import formats
+from nmt import drift, formats
+from nmt.drift import Drift, Features
 from nmt.formats.document import FormatError, Wanted
 
 COMPRESSIONS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 # Bytes that are read at a time.
 _CHUNK = 1 << 22
+
+# Drifts that an error tells of.
+_PLACES = 5
 
 # Longer lines are rarely one sentence, and a single one decides the size of its batch.
 LONG_WORDS, LONG_CHARACTERS = 200, 1000
@@ -362,53 +365,32 @@ def read_parallel(source_path: str | Path, target_path: str | Path) -> Corpus:
     """Two files of aligned lines.
 
     Raises:
-        CorpusError: as ``read_lines``, or the line counts differ; then the message gives both counts and the place from
-            which the lines no longer seem to be translations of each other.
+        CorpusError: as ``read_lines``, or the line counts differ; then the message gives both counts and the places
+            where lines seem to be missing.
     """
     source, target = read_lines(source_path), read_lines(target_path)
     if len(source) == len(target):
         return Corpus(source, target)
-    drift = _drift(source, target)
-    if drift == min(len(source), len(target)):
-        place = f"The lengths agree to the end of the shorter file, after line {drift:,}: its end seems to be cut off"
+    found = drifts(source, target)
+    if found:
+        places = "; ".join(map(str, found[:_PLACES])) + "; …" * (len(found) > _PLACES)
+        place, told = found[0].line, places[0].upper() + places[1:]
     else:
-        place = f"The lengths stop agreeing near line {drift + 1:,}"
+        place = min(len(source), len(target))
+        told = f"The lines agree to the end of the shorter file, after line {place:,}: its end seems to be cut off"
     raise CorpusError(
         f"{source_path} has {len(source):,} lines and {target_path} has {len(target):,}: "
-        f"line i of one must translate line i of the other. {place}:\n{_neighbourhood(source, target, drift)}"
+        f"line i of one must translate line i of the other. {told}:\n{neighbourhood(source, target, place)}"
     )
 
 
-def _drift(source: Sequence[str], target: Sequence[str]) -> int:
-    """The index of the first pair that no longer is one, estimated from the lengths alone.
-
-    Translations have similar lengths (Gale and Church, 1993), so while the files are aligned, the log-ratio of a pair's
-    lengths is nearer to 0 than that of the same source line with lines in the neighbourhood of its target; after a
-    drift it is on average as far. The sum of ``own - 3/4 neighbours'`` therefore falls up to the drift and rises after
-    it: its minimum is the place. A rise of 10 takes some hundred lines without a match, which chance does not give;
-    looking no further finds the first drift where a second one happens to mend it. Comparing with the neighbourhood
-    makes it hold in files sorted by length or joined from different sources. With one or two of 20,000 to 80,000 lines
-    missing it was off by 0 to 33 lines on six corpora.
-    """
-    # Only the ratio of the sides matters, not that one language is wordier: centre it.
-    centre = math.log((sum(map(len, source)) / len(source) + 1) / (sum(map(len, target)) / len(target) + 1))
-    source_log = array("d", (math.log(len(line) + 1) - centre for line in source))
-    target_log = array("d", (math.log(len(line) + 1) for line in target))
-    offsets = (-40, -31, -20, -11, 11, 20, 31, 40)
-    total = lowest = 0.0
-    place = 0
-    for i in range(min(len(source), len(target))):
-        own = abs(source_log[i] - target_log[i])
-        others = sum(abs(source_log[i] - target_log[(i + offset) % len(target)]) for offset in offsets)
-        total += own - 0.75 * others / len(offsets)
-        if total <= lowest:
-            lowest, place = total, i + 1
-        elif total > lowest + 10:
-            break
-    return place
+def drifts(source: Sequence[str], target: Sequence[str]) -> list[Drift]:
+    """Where two texts seem to drift apart (``nmt.drift``)."""
+    sides = (source, target)
+    return drift.drifts(*(Features.of(_watched(side, "comparing lines", len(side)), len(side)) for side in sides))
 
 
-def _neighbourhood(source: Sequence[str], target: Sequence[str], place: int) -> str:
+def neighbourhood(source: Sequence[str], target: Sequence[str], place: int) -> str:
     """Five lines of both sides around an index, each line shortened."""
 
     def short(lines: Sequence[str], i: int) -> str:

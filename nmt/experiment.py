@@ -577,9 +577,19 @@ def _score_after(run: Run, engine: KerasEngine) -> None:
 def _read(data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files``, which may be of a known corpus."""
     paths = _paths(known, files)
-    return corpus.clean(
-        corpus.read_parallel(*paths) if len(paths) > 1 else corpus.read_tsv(paths[0], _wanted(data, files))
-    )
+    if len(paths) == 1:
+        return corpus.clean(corpus.read_tsv(paths[0], _wanted(data, files)))
+    text = corpus.read_parallel(*paths)
+    found = corpus.drifts(text.source, text.target)
+    if found:
+        logger.warning(
+            "%s and %s have as many lines, but %s seem not to be translations of each other: %s:\n%s",
+            *paths,
+            "some" if found[-1].shift == 0 else "those at the end",
+            "; ".join(map(str, found[:5])),
+            corpus.neighbourhood(text.source, text.target, found[0].line),
+        )
+    return corpus.clean(text)
 
 
 def _wanted(data: Data, files: Files) -> Wanted | None:

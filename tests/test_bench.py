@@ -180,6 +180,14 @@ def test_every_rung_of_the_ladder_is_a_recipe_of_its_own(monkeypatch):
     assert len(set(recipes)) == len(recipes) > 30
 
 
+def test_missing_lines_are_looked_for_in_the_demo_corpus():
+    command = [sys.executable, "tests/bench/drift.py", "data/demo:train.en:train.de", "--trials", "3"]
+    done = subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True, text=True)
+    row = [cell.strip() for cell in done.stdout.splitlines()[2].split("|")]
+    assert row[1] == "data/demo train.en train.de"
+    assert row[4].endswith("of 3")
+
+
 @pytest.mark.slow
 def test_a_ladder_is_climbed_once_and_its_rungs_stand_against_the_first(tmp_path):
     (tmp_path / "ladder.yaml").write_text("""

@@ -247,7 +247,7 @@ def refused(tmp_path, source, target):
 
 
 def line_named(message):
-    return int(re.search(r"stop agreeing near line ([\d,]+)", message)[1].replace(",", ""))
+    return int(re.search(r"Near line ([\d,]+) \d+ lines? (is|are) missing", message)[1].replace(",", ""))
 
 
 @pytest.mark.parametrize("gone", [1, 12_345, 40_000, 79_000])
@@ -264,13 +264,17 @@ def test_one_missing_line_of_80_000_is_found(tmp_path, gone, side):
 def test_the_first_of_several_missing_lines_is_found(tmp_path):
     source, target = sentences(20_000)
     del target[15_000], target[9_000], source[4_000]  # from 9,000 to 15,000 the files happen to be aligned again
-    assert abs(line_named(refused(tmp_path, source, target)) - 4_001) <= 40
+    message = refused(tmp_path, source, target)
+    assert abs(line_named(message) - 4_000) <= 40
+    assert re.findall(r"(\d+) lines? (?:is|are) missing in the (\w+)", message) == [
+        ("1", "source"), ("1", "target"), ("1", "target")
+    ]  # fmt: skip
 
 
 def test_a_cut_end_is_told_from_a_hole(tmp_path):
     source, target = sentences(3_000)
     message = refused(tmp_path, source, target[:2_500])
-    assert "agree to the end of the shorter file, after line 2,500" in message
+    assert "lines agree to the end of the shorter file, after line 2,500" in message
     assert "2,501  '2501 " in message
     assert "(no line)" in message
     message = refused(tmp_path, ["same"] * 9, ["same"] * 8)  # lengths that say nothing accuse nothing

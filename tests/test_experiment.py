@@ -270,6 +270,23 @@ def test_a_document_of_other_languages_says_which_it_has(tmp_path):
         read_texts(data)
 
 
+def test_files_of_as_many_lines_that_drift_apart_are_told_of(tmp_path, text, caplog):
+    """A line of the target is missing in the middle, and there is one too many at its end."""
+    words = [" ".join(["word"] * (1 + number * 7 % 23)) + "?" * (number % 5 == 0) for number in range(2000)]
+    (tmp_path / "mine.en").write_text("\n".join(words))
+    (tmp_path / "mine.de").write_text("\n".join([*words[:1000], *words[1001:], "and more"]))
+    data = toy.settings(tmp_path, data__train=files(tmp_path, "mine"), data__development=files(text, "dev")).data
+    read_texts(data)
+    (warning,) = [record.getMessage() for record in caplog.records if "as many lines" in record.getMessage()]
+    assert "mine.en and " in warning
+    assert "near line 1,001 1 line is missing in the target" in warning
+    assert "1,001  'word" in warning
+    caplog.clear()
+    (tmp_path / "mine.de").write_text("\n".join(words))
+    read_texts(data)
+    assert "as many lines" not in caplog.text
+
+
 # --- the index of a run ---
 
 

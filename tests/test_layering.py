@@ -15,7 +15,8 @@ ROOMS = {
     "symbols": "",
     "recipe": "symbols",
     "formats": "",
-    "corpus": "formats",
+    "drift": "",
+    "corpus": "formats drift",
     "catalogue": "corpus",
     "index": "corpus formats",
     "score": "",
@@ -101,6 +102,7 @@ INSIDE_FUNCTIONS = {
 LIGHT = {
     "recipe",
     "formats",
+    "drift",
     "corpus",
     "marks",
     "documents",
