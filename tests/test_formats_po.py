@@ -407,6 +407,7 @@ def test_any_text_is_refused_or_kept(lines):
                 'msgstr[0] ""',
                 'msgid_plural "d"',
                 'msgctxt "e"',
+                '#~ msgstr ""',
                 "",
                 '#~ "f"',
             ]
@@ -414,7 +415,7 @@ def test_any_text_is_refused_or_kept(lines):
         max_size=9,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_any_order_of_lines_is_refused_or_filled(lines):
     with suppress(FormatError):
         after = filled("\n".join(lines))
@@ -467,10 +468,16 @@ def test_lines_of_other_kinds_are_named(line, number):
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ('msgid "a"', "line 5: this entry is not complete; expected msgid and msgstr"),
-        ('msgctxt "a"\nmsgstr ""', "line 5: this entry is not complete; expected msgid and msgstr"),
-        ('msgid "a"\nmsgid_plural "b"\nmsgstr ""', "line 5: this entry is not complete; expected msgstr[0]"),
-        ('msgid "a"\nmsgstr[0] ""', "line 5: this entry is not complete; expected msgid and msgstr"),
+        ('msgid "a"', "line 5: this entry is not whole; expected msgid and msgstr"),
+        ('msgctxt "a"\nmsgstr ""', "line 5: this entry is not whole; expected msgid and msgstr"),
+        (
+            'msgid "a"\nmsgid_plural "b"\nmsgstr ""',
+            "line 5: this entry is not whole; expected msgid_plural and msgstr[0]",
+        ),
+        ('msgid "a"\nmsgstr[0] ""', "line 5: this entry is not whole; expected msgid and msgstr"),
+        ('msgid "a"\nmsgstr ""\nmsgstr[0] ""', "line 5: this entry is not whole; expected msgid and msgstr, each once"),
+        ('msgid "a"\n#~ msgstr ""', "line 6: expected #~ before all lines of an entry, or none"),
+        ('#~ msgid "a"\nmsgstr ""', "line 6: expected #~ before all lines of an entry, or none"),
         ('msgid "a"\nmsgstr ""\nmsgstr "b"', "line 7: a second msgstr in one entry; expected one"),
         ('msgid "a"\nmsgid "b"\nmsgstr ""', "line 6: a second msgid in one entry; expected one"),
         ('msgid "a"\nmsgid_plural "b"\nmsgstr[0] ""\nmsgstr[0] ""', "line 8: a second msgstr[0] in one entry"),

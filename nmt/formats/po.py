@@ -145,9 +145,10 @@ def _entries(lines: Sequence[str], name: str) -> Iterator[_Entry]:
     obsolete, start, place, end, key = False, 0, 0, 0, ""
 
     def entry() -> _Entry:
-        if "msgid" not in said or not (forms if "msgid_plural" in said else "msgstr" in said):
-            expected = "msgstr[0]" if "msgid_plural" in said else "msgid and msgstr"
-            raise FormatError(f"{name}, line {place + 1:,}: this entry is not complete; expected {expected}")
+        several = "msgid_plural" in said
+        if "msgid" not in said or (bool(forms), "msgstr" in said) != (several, not several):
+            expected = "msgid_plural and msgstr[0]" if several else "msgid and msgstr"
+            raise FormatError(f"{name}, line {place + 1:,}: this entry is not whole; expected {expected}, each once")
         return _Entry(said, forms, "fuzzy" in flags, obsolete, start, place, end)
 
     for number, line in enumerate(lines):
@@ -169,6 +170,8 @@ def _entries(lines: Sequence[str], name: str) -> Iterator[_Entry]:
         elif found is not None and found["text"] is not None:
             if not said:
                 obsolete, place = old, number
+            if old != obsolete:
+                raise FormatError(f"{name}, line {number + 1:,}: expected #~ before all lines of an entry, or none")
             text, end = _ESCAPE.sub(_unescaped, found["text"]), number + 1
             if found["key"]:
                 key = found["key"]
