@@ -539,3 +539,12 @@ def test_without_entries_there_is_nothing_to_do(content):
 def test_without_translations_there_is_nothing_to_learn():
     content = HEADER + '\nmsgid "a"\nmsgstr ""\n\n#, fuzzy\nmsgid "b"\nmsgstr "c"\n'
     assert refused(content, pairs) == "a.po: none of its entries is translated; expected translations to learn from"
+
+
+def test_much_white_space_is_no_matter():
+    """What would be tried anew at every blank would not end."""
+    wide = " " * 200_000
+    before = f'{HEADER}\nmsgid{wide}"a"\nmsgstr{wide}""\n#~{wide}\n'
+    assert 'msgstr "a"' in filled(before).decode()
+    assert "line 7: " in refused(f'{HEADER}\nmsgid "a"\nmsgstr ""\n#~{wide}x\n')
+    assert "line 5: " in refused(f"{HEADER}\nmsgid{wide}a\n")

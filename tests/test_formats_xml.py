@@ -1,8 +1,10 @@
 """TMX and XLIFF, read and filled; lxml and translate-toolkit say whether that is right."""
 
 import copy
+import gzip
 import io
 import itertools
+import lzma
 import re
 from contextlib import suppress
 from xml.sax.saxutils import escape
@@ -15,6 +17,7 @@ from translate.storage import tmx as outside_tmx
 from translate.storage import xliff as outside_xliff
 from translate.storage import xliff2 as outside_xliff2
 
+from nmt.corpus import read_tsv
 from nmt.formats import markup, tmx, xliff
 from nmt.formats.document import FormatError, Slot, Text, Wanted
 
@@ -759,3 +762,34 @@ def test_deep_nesting_is_read():
     seg = "<hi>" * deep + "a" + "</hi>" * deep
     content = memory(f'<tu><tuv xml:lang="en"><seg>{seg}</seg></tuv></tu>')
     assert filled(tmx, content).decode().count(f"<seg>{seg}</seg>") == 2
+
+
+def test_much_white_space_is_no_matter():
+    """What would be tried anew at every blank would not end."""
+    wide = " " * 200_000
+    unit = f'<tu><tuv xml:lang="en"><seg>A</seg></tuv><tuv xml:lang="de"{wide}><seg{wide}/></tuv></tu>'
+    after = filled(tmx, memory(unit))
+    assert [target.text for _, target in sides("tmx", after)] == ["A"]
+    unit = f'<unit id="1"><segment{wide}><source>A</source><target{wide}/></segment></unit>'
+    assert [target.text for _, target in sides("2", filled(xliff, second(unit)))] == ["A"]
+
+
+# --- to learn from
+
+
+@pytest.mark.parametrize(("ending", "compress"), [("", bytes), (".gz", gzip.compress), (".xz", lzma.compress)])
+def test_a_memory_is_read_as_a_corpus(ending, compress, tmp_path):
+    """A pair a line, whatever line ends and tabs are in it."""
+    content = variants("en", "de").replace("<seg>en<", "<seg>a\n\tb&#13;c\u2028d<")
+    path = tmp_path / f"a.tmx{ending}"
+    path.write_bytes(compress(content.encode()))
+    corpus = read_tsv(path, Wanted("en", "de"))
+    assert list(corpus.source) == ["a b c\u2028d"]
+    assert list(corpus.target) == ["de"]
+
+
+def test_a_memory_of_other_languages_is_no_corpus(tmp_path):
+    path = tmp_path / "a.tmx"
+    path.write_text(variants("en", "fr"))
+    with pytest.raises(FormatError, match=r"a\.tmx has no text of the language de, but of en, fr$"):
+        read_tsv(path, Wanted("en", "de"))

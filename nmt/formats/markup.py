@@ -21,8 +21,9 @@ _CHUNK = 1 << 18
 
 # XML 1.0 cannot hold these, not even escaped.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-# One after the other they are found, so nothing inside a value is taken for an attribute.
-_ATTRIBUTE = re.compile(r"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+# One after the other they are found, so nothing inside a value is taken for an attribute. White space is tried once,
+# however much of it there is.
+_ATTRIBUTE = re.compile(r"""(?<!\s)\s++([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 # Every document begins with one of these; what is not UTF-16 says in its first line what it is.
 _BEGINNINGS = {
     codecs.BOM_UTF16_LE: "utf-16-le",

@@ -22,12 +22,12 @@ from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, not_ther
 
 _BOM = b"\xef\xbb\xbf"
 _CHARSET = re.compile(
-    rb'^(?:msgstr\s*)?"(?:[^"]*\\n)?Content-Type:[^"]*charset=([\w.-]+)', re.MULTILINE | re.IGNORECASE
+    rb'^(?:msgstr\s*)?"(?:[^"]*\\n)?Content-Type:[^"\\]*charset=([\w.-]+)', re.MULTILINE | re.IGNORECASE
 )
 _PLURALS = re.compile(r"nplurals\s*=\s*([0-9]{1,9})\s*;\s*plural\s*=\s*([^;\\]+)")
 _MOST_FORMS = 10  # no language has more than six
 _LINE = re.compile(
-    r"\s*(?:(?P<key>msgctxt|msgid|msgid_plural|msgstr|msgstr\[(?P<form>[0-9]{1,2})\])?\s*"
+    r"\s*+(?:(?P<key>msgctxt|msgid|msgid_plural|msgstr|msgstr\[(?P<form>[0-9]{1,2})\])?\s*+"
     r'"(?P<text>(?:[^"\\]|\\.)*)")?\s*'
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
