@@ -174,19 +174,19 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
 
 def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
     """The document: a slot for every unit without a translation; where that is wanted ``again`` for every
-    one that is not approved.
+    one that is not approved. A <file> of other languages stays as it is.
 
     Raises:
-        FormatError: it is no XLIFF, or of other languages.
+        FormatError: it is no XLIFF, or all of it is of other languages.
     """
     job = _Job(file, name, wanted, keep=True)
     markup = job.markup
     for unit in job.units():
         edits: list[tuple[int, int, Part]] = []
         if job.unsaid is not None:
-            start, end, name = job.unsaid
-            head, language = without(markup.raw(start, end), (name,)), wanted.target.replace("_", "-")
-            edits.append((start, end, markup.encoded(f'{head[:-1]} {name}="{language}">')))
+            start, end, attribute = job.unsaid
+            head, language = without(markup.raw(start, end), (attribute,)), wanted.target.replace("_", "-")
+            edits.append((start, end, markup.encoded(f'{head[:-1]} {attribute}="{language}">')))
             job.unsaid = None
         unfilled = not unit.approved if wanted.again else not (unit.approved or unit.translated)
         if unfilled and unit.translate and unit.source and unit.source.text.plain.strip():
