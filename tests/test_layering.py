@@ -80,14 +80,12 @@ KERAS = {
 }
 # Other packages that are heavy, or extras, and the modules that are about them.
 ABOUT = {"keras": KERAS, "onnx": {"export.graph"}, "onnxruntime": {"engines.compact_engine"}} | {
-    "polib": {"formats.po"},
     "babel": {"formats.po"},
     "markdown_it": {"formats.markdown"},
 }
 INSIDE_FUNCTIONS = {
     "onnx": set(),
     "onnxruntime": set(),
-    "polib": set(),
     "babel": set(),
     "markdown_it": set(),
     "tensorflow": {"devices", "export.savedmodel", "export.signatures"},

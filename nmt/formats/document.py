@@ -144,7 +144,7 @@ def not_there(name: str, wanted: str, known: Sequence[str]) -> FormatError:
     if not known:
         return FormatError(f"{name} has no text at all; expected some of the language {wanted}")
     base = re.split("[-_@.]", wanted.lower())[0]
-    nearest = [code for code in known if code.lower().startswith(base)] or get_close_matches(wanted, known, 1, 0.5)
+    nearest = [code for code in known if code.lower().startswith(base)] or get_close_matches(wanted, known, 1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
     return FormatError(f"{name} has no text of the language {wanted}, but of {', '.join(sorted(known))}{hint}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import IO, Any, NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import escape
@@ -20,15 +20,25 @@ from nmt.formats.document import FormatError, Mark, Text
 _CHUNK = 1 << 18
 
 # XML 1.0 cannot hold these, not even escaped.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# One after the other they are found, so nothing inside a value is taken for an attribute. White space is tried once,
+# however much of it there is.
+_ATTRIBUTE = re.compile(r"""(?<!\s)\s++([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+# Every document begins with one of these; what is not UTF-16 says in its first line what it is.
+_BEGINNINGS = {
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    b"<\0": "utf-16-le",
+    b"\0<": "utf-16-be",
+}
 
 
 class Event(NamedTuple):
     """Something that stands in the bytes from ``start`` to ``end`` of a document."""
 
     kind: str  # "start" or "end" of an element, "text", or "other"
-    name: str  # of the element, without a namespace
-    attributes: dict[str, str]  # of a start, without namespaces but for xml:
+    name: str  # of the element, without the prefix that the outermost one has
+    attributes: dict[str, str]  # of a start; with a prefix are those of other namespaces
     text: str
     line: int
     start: int
@@ -54,11 +64,12 @@ class Markup:
         self.encoding = "utf-8"
         self.size = 0  # of what has been read
         self._file, self._keep = file, keep
+        self._beginning, self._prefix = b"", ""
         self._held, self._taken = bytearray(), 0  # bytes from that place on
         self._found: list[tuple[str, str, dict[str, str], str, int, int]] = []
         self._parser = expat.ParserCreate()
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = lambda name: self._add("end", _local(name))
+        self._parser.StartElementHandler = self._begin
+        self._parser.EndElementHandler = lambda name: self._add("end", name.removeprefix(self._prefix))
         self._parser.CharacterDataHandler = lambda text: self._add("text", text=text)
         self._parser.DefaultHandler = lambda text: self._add("other")
         self._parser.CommentHandler = lambda text: self._add("other")
@@ -80,8 +91,9 @@ class Markup:
         while more:
             chunk = self._file.read(_CHUNK)
             more = bool(chunk)
-            if not self.size:
-                self._look_at(chunk)
+            if self.size < 2:
+                self._beginning += chunk[:2]
+                self.encoding = _BEGINNINGS.get(self._beginning[:2], self.encoding)
             self.size += len(chunk)
             if self._keep:
                 self._held += chunk
@@ -97,9 +109,9 @@ class Markup:
                 last = event
             if broken is not None:
                 why = expat.errors.messages[broken.code]
-                encoding = f" ({self.encoding}); convert it to UTF-8" if "encoding" in why else ""
+                encoding = "; convert it to UTF-8, and say so there" if "encoding" in why else ""
                 raise FormatError(
-                    f"{self.name}, line {broken.lineno:,}, column {broken.offset + 1}: no well-formed XML: "
+                    f"{self.name}, line {broken.lineno:,}, column {broken.offset + 1:,}: no well-formed XML: "
                     f"{why}{encoding}"
                 ) from None
         if last is not None:
@@ -124,25 +136,22 @@ class Markup:
         parser = self._parser
         self._found.append((kind, name, attributes or {}, text, parser.CurrentLineNumber, parser.CurrentByteIndex))
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._add("start", _local(name), {_attribute(key): value for key, value in attributes.items()})
+    def _begin(self, name: str, attributes: dict[str, str]) -> None:
+        self._prefix = name[: name.rfind(":") + 1]
+        self._parser.StartElementHandler = self._start
+        self._start(name, attributes)
 
-    def _look_at(self, chunk: bytes) -> None:
-        """UTF-16 needs no declaration: its byte-order mark tells."""
-        for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
-            if chunk.startswith(mark):
-                self.encoding = encoding
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._add("start", name.removeprefix(self._prefix), attributes)
 
     def _declared(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding and not self.encoding.startswith("utf-16"):
             self.encoding = encoding
-            try:
-                codecs.lookup(encoding)
-            except LookupError:
+            if not _is_readable(encoding):
                 raise FormatError(
-                    f"{self.name}: its encoding {encoding} is not known; convert it to UTF-8, and say so in its first "
-                    "line"
-                ) from None
+                    f"{self.name}: its encoding {encoding} is not one that XML is read in; convert it to UTF-8, and "
+                    "say so in its first line"
+                )
         self._add("other")
 
     def _refuse_entity(self, name: str, *more: Any) -> None:
@@ -217,14 +226,23 @@ def _role(element: Event) -> tuple[str | None, bool]:
     return None, False
 
 
-def rendered(text: Text) -> str:
-    """``text`` with its marks, as XML."""
-    return text.render(escape)
+def rendered(text: Text, like: str) -> str:
+    """``text`` with its marks, as XML whose lines end as those of ``like``, a piece of the document, do."""
+    end = "\r\n" if "\r\n" in like else "\n"
+    # A reader takes every line end for \n, so a carriage return that is meant has to be written as a number.
+    return text.render(lambda plain: escape(plain, {"\r": "&#13;"}).replace("\n", end))
 
 
-def _local(name: str) -> str:
-    return name.rpartition(":")[2]
+def without(tag: str, names: Container[str]) -> str:
+    """``tag``, or a piece of it, without the attributes called ``names``."""
+    return _ATTRIBUTE.sub(lambda found: "" if found[1] in names else found[0], tag)
 
 
-def _attribute(name: str) -> str:
-    return name if name.startswith("xml:") else _local(name)
+def _is_readable(encoding: str) -> bool:
+    """Whether Expat reads it: UTF-8, UTF-16, and what has one byte for a character."""
+    try:
+        if codecs.lookup(encoding).name in ("utf-8", "utf-16"):
+            return encoding.lower() in ("utf-8", "utf-16")
+        return len(bytes(range(256)).decode(encoding, "replace")) == 256
+    except (LookupError, UnicodeError):
+        return False

@@ -6,16 +6,18 @@ one counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, edited, not_there, speaks
-from nmt.formats.markup import Event, Markup, content, rendered
+from nmt.formats.markup import Event, Markup, content, rendered, without
 
 _MACHINE = ' creationtool="nmt" creationid="machine translation"'
 # Who has made a variant, and when and how often it has been of use.
-_CREATION = re.compile(r"""\s+(?:creation|change|usage|lastusage)[a-z]*\s*=\s*("[^"]*"|'[^']*')""")
+_CREATION = (
+    *("creationtool", "creationtoolversion", "creationid", "creationdate", "changeid", "changedate"),
+    *("usagecount", "lastusagedate"),
+)
 
 
 def _is_code(element: Event) -> bool:
@@ -44,9 +46,17 @@ class _Memory:
         self.languages: dict[str, None] = {}
 
     def units(self) -> Iterator[list[_Variant]]:
+        """The variants of every unit.
+
+        Raises:
+            FormatError: this is no TMX.
+        """
         variants: list[_Variant] = []
-        space = 0
+        space = depth = 0
         for event in self._events:
+            if event.kind == "start" and not depth and event.name != "tmx":
+                raise FormatError(f"{self._markup.name}: begins with <{event.name}>, expected <tmx>")
+            depth += event.kind == "start"
             if event.kind == "start" and event.name == "tuv":
                 variants.append(self._variant(event, space))
                 self.languages[variants[-1].language] = None
@@ -66,7 +76,7 @@ class _Memory:
                 inner, tag = (event.end, end.start), (event.start, event.end)
             elif event.kind == "end" and event.name == "tuv":
                 break
-        language = element.attributes.get("xml:lang") or element.attributes.get("lang") or "?"
+        language = (element.attributes.get("xml:lang") or element.attributes.get("lang") or "?").strip()
         return _Variant(language, text, element.line, (element.start, element.end), inner, tag, event.end, space)
 
 
@@ -79,8 +89,8 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
     memory = _Memory(Markup(file, name), keep=False)
     found = False
     for variants in memory.units():
-        source, target = _of(variants, wanted.source), _of(variants, wanted.target)
-        if source and target and source is not target:
+        source, target = _sides(variants, wanted)
+        if source and target:
             found = True
             yield source.text.plain, target.text.plain
     if not found:
@@ -100,15 +110,15 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
     memory = _Memory(markup, keep=True)
     found = False
     for variants in memory.units():
-        source, target = _of(variants, wanted.source), _of(variants, wanted.target)
+        source, target = _sides(variants, wanted)
         found = found or source is not None
         end = variants[-1].end if variants else 0
-        if not source or source is target or not source.text.plain.strip():
+        if not source or not source.text.plain.strip():
             yield markup.take(end)
         elif not target:
             space = markup.raw(source.space, source.head[0])
             yield from edited(markup.take, [(source.end, source.end, _added(markup, source, wanted, space))], end)
-        elif wanted.again or not target.text.plain.strip():
+        elif target.tag[1] and (wanted.again or not target.text.plain.strip()):
             yield from edited(markup.take, _replaced(markup, source, target), end)
         else:
             yield markup.take(end)
@@ -117,8 +127,19 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
     yield markup.take(markup.size)
 
 
-def _of(variants: list[_Variant], language: str) -> _Variant | None:
-    return next((variant for variant in variants if speaks(variant.language, language)), None)
+def _sides(variants: list[_Variant], wanted: Wanted) -> tuple[_Variant | None, _Variant | None]:
+    """The variants of both languages; of one that stands there with and without a region, what was asked for."""
+    codes = tuple(_plain(language) for language in (wanted.source, wanted.target))
+    sides: list[_Variant | None] = []
+    for code, other in (codes, codes[::-1]):
+        mine = [variant for variant in variants if speaks(variant.language, code) and variant not in sides]
+        exact = [variant for variant in mine if _plain(variant.language) == code]
+        sides.append(next(iter(exact or [variant for variant in mine if _plain(variant.language) != other]), None))
+    return sides[0], sides[1]
+
+
+def _plain(language: str) -> str:
+    return language.lower().replace("_", "-")
 
 
 def _added(markup: Markup, source: _Variant, wanted: Wanted, space: str) -> Slot:
@@ -126,11 +147,13 @@ def _added(markup: Markup, source: _Variant, wanted: Wanted, space: str) -> Slot
     before, behind = markup.raw(source.head[0], source.tag[0]), markup.raw(source.inner[1], source.end)
     inside = before[before.rindex(">") + 1 :]  # white space
     behind = behind[behind.index(">") + 1 : behind.rindex("<")]
+    behind = "" if behind.strip() else behind
+    like, language = markup.raw(source.head[0], source.end), wanted.target.replace("_", "-")
 
     def fill(translations: Sequence[Text]) -> bytes:
         return markup.encoded(
-            f'{space}<tuv xml:lang="{wanted.target}"{_MACHINE}>{inside}'
-            f"<seg>{rendered(translations[0])}</seg>{behind}</tuv>"
+            f'{space}<tuv xml:lang="{language}"{_MACHINE}>{inside}'
+            f"<seg>{rendered(translations[0], like)}</seg>{behind}</tuv>"
         )
 
     return Slot(f"line {source.line:,}", (source.text,), fill)
@@ -138,14 +161,14 @@ def _added(markup: Markup, source: _Variant, wanted: Wanted, space: str) -> Slot
 
 def _replaced(markup: Markup, source: _Variant, target: _Variant) -> Iterator[tuple[int, int, Part]]:
     """The content of the ``seg`` that is there, and whose work it is."""
-    head = _CREATION.sub("", markup.raw(*target.head))
-    yield *target.head, markup.encoded(f"{head[:-1]}{_MACHINE}>")
+    head, like = without(markup.raw(*target.head), _CREATION), markup.raw(source.head[0], source.end)
+    yield *target.head, markup.encoded(f"{head[:-1].rstrip()}{_MACHINE}>")
     tag = markup.raw(*target.tag)
     empty = tag.rstrip().endswith("/>")
     start, end = target.tag if empty else target.inner
 
     def fill(translations: Sequence[Text]) -> bytes:
-        inner = rendered(translations[0])
+        inner = rendered(translations[0], like)
         return markup.encoded(f"{tag.rstrip()[:-2].rstrip()}>{inner}</seg>" if empty else inner)
 
     yield start, end, Slot(f"line {target.line:,}", (source.text,), fill)

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, edited, not_there, speaks
-from nmt.formats.markup import Event, Markup, content, rendered
+from nmt.formats.markup import Event, Markup, content, rendered, without
 
 _MACHINE_1 = ' state="needs-review-translation" state-qualifier="mt-suggestion"'
 _MACHINE_2 = ' state="translated" subState="nmt:machine"'
 # States of which a target is only there to be overwritten.
 _UNTRANSLATED = ("new", "needs-translation", "initial")
-_STATE = re.compile(r"""\s+(?:state|state-qualifier|subState)\s*=\s*("[^"]*"|'[^']*')""")
+_STATE = ("state", "state-qualifier", "subState")
 
 
 class _Side(NamedTuple):
@@ -42,6 +42,7 @@ class _Unit(NamedTuple):
     target: _Side | None
     end: int
     translate: bool
+    behind: int  # where a target belongs: the end of the source, or of how it has been segmented
 
     @property
     def state(self) -> str | None:
@@ -68,21 +69,18 @@ class _Job:
     def __init__(self, file: IO[bytes], name: str, wanted: Wanted, keep: bool) -> None:
         self.markup, self._name, self._wanted, self._keep = Markup(file, name, keep), name, wanted, keep
         self._events = iter(self.markup)
-        self._unsaid: list[tuple[int, str]] = []
         self.second = False  # whether it is of version 2
-
-    def said(self) -> list[tuple[int, str]]:
-        """Where the document does not say what its target language is, and how to say it; told once."""
-        unsaid, self._unsaid = self._unsaid, []
-        return unsaid
+        self.unsaid: tuple[int, int, str] | None = None  # a tag without the target language, and its attribute's name
 
     def units(self) -> Iterator[_Unit]:
-        """Every unit.
+        """Every unit; those of a <file> of other languages are left out.
 
         Raises:
-            FormatError: this is no XLIFF, or of other languages.
+            FormatError: this is no XLIFF, or all of it is of other languages.
         """
         opened: list[Event] = []
+        wrong: FormatError | None = None
+        refused: list[FormatError | None] = []
         for event in self._events:
             if event.kind == "end":
                 opened.pop()
@@ -91,11 +89,16 @@ class _Job:
             if not opened:
                 self._begin(event)
             if event.name == ("xliff" if self.second else "file"):
-                self._check(event)
+                wrong = self._checked(event)
+                refused.append(wrong)
             if event.name == ("segment" if self.second else "trans-unit"):
-                yield self._unit(event, [*opened, event])
+                unit = self._unit(event, [*opened, event])
+                if wrong is None:
+                    yield unit
             else:
                 opened.append(event)
+        if wrong is not None and all(refused):
+            raise wrong
 
     def _begin(self, element: Event) -> None:
         version = element.attributes.get("version", "")
@@ -104,32 +107,36 @@ class _Job:
             raise FormatError(f"{self._name}: begins with {received}>, expected <xliff> of version 1.2 or 2.x")
         self.second = version.startswith("2")
 
-    def _check(self, element: Event) -> None:
-        """Refuse other languages."""
+    def _checked(self, element: Event) -> FormatError | None:
+        """What is wrong with the languages that ``element`` tells."""
+        self.unsaid = None
         names = ("srcLang", "trgLang") if self.second else ("source-language", "target-language")
         for language, name in zip((self._wanted.source, self._wanted.target), names, strict=True):
             code = element.attributes.get(name)
-            if code is None and name == names[1]:
-                self._unsaid.append((element.end - 1, f' {name}="{language}"'))
-            elif code is not None and not speaks(code, language):
-                raise not_there(f"{self._name}, line {element.line:,} ({name})", language, [code])
+            if code and not speaks(code, language):
+                return not_there(f"{self._name}, line {element.line:,} ({name})", language, [code])
+        if not code:
+            self.unsaid = (element.start, element.end, name)
+        return None
 
     def _unit(self, element: Event, opened: Sequence[Event]) -> _Unit:
         sides: dict[str, _Side] = {}
         settings = {key: value for event in opened for key, value in event.attributes.items()}
-        space, depth = element.end, 0
+        space, depth, behind = element.end, 0, 0
         for event in self._events:
             last = event
             if event.kind == "start" and event.name in ("source", "target") and not depth:
                 text, last = content(self._events, self.markup if self._keep else None, _is_code)
                 if (event.attributes.get("xml:space") or settings.get("xml:space")) != "preserve":
-                    text = text._replace(plain=re.sub(r"\s", " ", text.plain))
+                    text = text._replace(plain=re.sub(r"[\t\n\r]", " ", text.plain))
                 tag = event.start, event.end
                 sides[event.name] = _Side(text, event.attributes, event.line, tag, last.start, last.end, space)
             else:
                 depth += (event.kind == "start") - (event.kind == "end")
             if depth < 0:
                 break
+            if not depth and last.kind == "end" and event.name in ("source", "seg-source"):
+                behind = last.end
             if last.kind != "text" or last.text.strip():
                 space = last.end
         return _Unit(
@@ -139,6 +146,7 @@ class _Job:
             sides.get("target"),
             event.end,
             settings.get("translate") != "no",
+            behind,
         )
 
 
@@ -166,15 +174,20 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
 
 def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
     """The document: a slot for every unit without a translation; where that is wanted ``again`` for every
-    one that is not approved.
+    one that is not approved. A <file> of other languages stays as it is.
 
     Raises:
-        FormatError: it is no XLIFF, or of other languages.
+        FormatError: it is no XLIFF, or all of it is of other languages.
     """
     job = _Job(file, name, wanted, keep=True)
     markup = job.markup
     for unit in job.units():
-        edits: list[tuple[int, int, Part]] = [(place, place, markup.encoded(said)) for place, said in job.said()]
+        edits: list[tuple[int, int, Part]] = []
+        if job.unsaid is not None:
+            start, end, attribute = job.unsaid
+            head, language = without(markup.raw(start, end), (attribute,)), wanted.target.replace("_", "-")
+            edits.append((start, end, markup.encoded(f'{head[:-1]} {attribute}="{language}">')))
+            job.unsaid = None
         unfilled = not unit.approved if wanted.again else not (unit.approved or unit.translated)
         if unfilled and unit.translate and unit.source and unit.source.text.plain.strip():
             edits += _filled(markup, unit, unit.source, second=job.second)
@@ -184,19 +197,22 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
 
 def _filled(markup: Markup, unit: _Unit, source: _Side, second: bool) -> Iterator[tuple[int, int, Part]]:
     """The edits that give ``unit`` a target."""
-    space, attributes, place = markup.raw(source.space, source.tag[0]), "", (source.end, source.end)
+    prefix = markup.raw(*source.tag)[1:].partition("source")[0]  # a namespace's
+    space, attributes, place = markup.raw(source.space, source.tag[0]), "", (unit.behind, unit.behind)
     if unit.target:
         space, place = "", (unit.target.tag[0], unit.target.end)
-        tag = markup.raw(*unit.target.tag)
-        attributes = _STATE.sub("", tag[tag.index("target") + len("target") : -1].rstrip("/").rstrip())
+        attributes = markup.raw(*unit.target.tag)[len(f"<{prefix}target") : -1].rstrip().removesuffix("/").rstrip()
+        attributes = without(attributes, _STATE)
     attributes += "" if second else _MACHINE_1
-    prefix = markup.raw(*source.tag)[1:].partition("source")[0]  # a namespace's
+    if "xml:space" in source.attributes and not (unit.target and "xml:space" in unit.target.attributes):
+        attributes += f' xml:space="{source.attributes["xml:space"]}"'
+    like = markup.raw(source.tag[0], source.end)
 
     def fill(translations: Sequence[Text]) -> bytes:
-        inner = rendered(translations[0])
+        inner = rendered(translations[0], like)
         return markup.encoded(f"{space}<{prefix}target{attributes}>{inner}</{prefix}target>")
 
     yield *place, Slot(f"line {source.line:,}", (source.text,), fill)
     if second:
-        tag = _STATE.sub("", markup.raw(*unit.tag))
+        tag = without(markup.raw(*unit.tag), _STATE)
         yield *unit.tag, markup.encoded(f"{tag[:-1]}{_MACHINE_2}>")
