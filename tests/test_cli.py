@@ -419,7 +419,7 @@ def test_what_no_document_can_hold_is_refused(run, shouting, tmp_path):
     assert "-.doc: its format is not known by its name; expected one of .tmx, .po" in message
     (tmp_path / "broken.po").write_text('msgid "one"\ntwo\n')
     message = refused("translate", run, tmp_path / "broken.po", "-o", tmp_path / "out.po")
-    assert "broken.po: no valid PO file" in message
+    assert "broken.po, line 2: 'two' is not what a PO file is made of" in message
     (tmp_path / "cut.po.gz").write_bytes(gzip.compress(PO.encode() * 99)[:-20])
     assert "cut.po.gz cannot be read: " in refused("translate", run, tmp_path / "cut.po.gz", "-o", tmp_path / "out.po")
     assert sorted(os.listdir(tmp_path)) == ["broken.po", "cut.po.gz", "list.po"]
