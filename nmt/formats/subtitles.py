@@ -6,6 +6,7 @@ cues that they do not know. A cue is what stands behind a line with ``-->``, up 
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
@@ -13,10 +14,44 @@ from typing import IO
 from nmt.formats.document import Part, Slot, Text, Wanted
 from nmt.formats.lines import TextLines
 
-_TIMES = re.compile(r"^\s*[\d:.,]+\s+-->\s+[\d:.,]+")
+_TIMES = re.compile(r"^\s*-?\d[\d:., ]*-->\s*-?\d[\d:.,]*")
 # <i>, </c>, <v Mary>, <00:01.000>, and the {\an8} of other formats;
 _TAG = re.compile(r"<[\d:.]+>|</(?P<closes>[^<>\s.]*)[^<>]*>|<(?P<opens>[^<>\s.]*)[^<>]*>|\{\\[^{}]*\}")
 _SPEAKER = re.compile(r"^\s*[-\u2013\u2014]\s?(?=\S)")
+# A file may have the line ends of old Macs, too; what writes two of them before the feed means one end.
+_LINE = re.compile(r"[^\r\n]*(?:\r*\n|\r)|[^\r\n]+")
+
+
+class _Subtitles:
+    """What differs between the two formats."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._lines = TextLines(file, name)
+        self.mark, self.encoded = self._lines.mark, self._lines.encoded
+        self.web = False  # WebVTT
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """The lines and their numbers."""
+        number = 0
+        for line in self._lines:
+            for match in _LINE.finditer(line):
+                number += 1
+                if number == 1:
+                    self.web = match[0].startswith("WEBVTT")
+                yield number, match[0]
+
+    def read(self, text: str) -> str:
+        return html.unescape(text) if self.web else text
+
+    def written(self, text: str) -> str:
+        """Text that is neither a tag nor the arrow of a cue's times."""
+        if self.web:
+            return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return text.replace("-->", "-- >")  # there are no escapes
+
+    def is_blank(self, line: str) -> bool:
+        """Whether a cue ends there; of WebVTT blanks are text."""
+        return not line.strip("\r\n" if self.web else None)
 
 
 def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
@@ -25,23 +60,26 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
     Raises:
         FormatError: bytes that are no text.
     """
-    lines = TextLines(file, name)
+    lines = _Subtitles(file, name)
     yield lines.mark
     cue: list[str] | None = None  # the lines of its text
     where = ""
-    for line in lines:
-        if cue is not None and line.strip():
+    for number, line in lines:
+        times = "-->" in line if lines.web else _TIMES.match(line)  # in SRT an arrow may be text
+        if cue is not None and not times and not lines.is_blank(line):
             cue.append(line)
             continue
+        # Without a blank line between two cues, the last line is the name of the second if it is a number.
+        following = cue.pop() if cue and times and cue[-1].strip().isdigit() else ""
         if cue:
             yield from _filled(lines, cue, where)
-        cue, where = ([], f"line {lines.number:,}") if _TIMES.match(line) else (None, "")
-        yield lines.encoded(line)
+        yield lines.encoded(following + line)
+        cue, where = ([], f"line {number:,}") if times else (None, "")
     if cue:
         yield from _filled(lines, cue, where)
 
 
-def _filled(lines: TextLines, cue: list[str], where: str) -> Iterator[Part]:
+def _filled(lines: _Subtitles, cue: list[str], where: str) -> Iterator[Part]:
     """A slot for the sentences of a cue, one for each speaker where they have a line of their own."""
     speakers = [number for number, line in enumerate(cue) if _SPEAKER.match(line)]
     starts = [0, *(number for number in speakers if number)] if len(speakers) > 1 else [0]
@@ -51,15 +89,18 @@ def _filled(lines: TextLines, cue: list[str], where: str) -> Iterator[Part]:
         if dash:
             yield lines.encoded(dash[0])
             said = [said[0][dash.end() :], *said[1:]]
-        yield Slot(where, (Text.marked(" ".join(line.strip() for line in said), _TAG),), _filling(lines, said))
+        text = Text.marked(" ".join(line.strip() for line in said), _TAG, lines.read)
+        yield Slot(where, (text,), _filling(lines, said, text))
 
 
-def _filling(lines: TextLines, said: list[str]) -> Callable[[Sequence[Text]], bytes]:
-    lengths = [len(Text.marked(line.strip(), _TAG).plain) for line in said]
+def _filling(lines: _Subtitles, said: list[str], text: Text) -> Callable[[Sequence[Text]], bytes]:
+    lengths = [len(Text.marked(line.strip(), _TAG, lines.read).plain) for line in said]
     ends = [line[len(line.rstrip("\r\n")) :] for line in said]
 
     def fill(translations: Sequence[Text]) -> bytes:
-        broken = [text.render() for text in translations[0].wrapped(lengths)]
+        if translations[0] == text:
+            return lines.encoded("".join(said))  # with its own blanks and escapes
+        broken = [line.render(lines.written) for line in translations[0].flat().wrapped(lengths)]
         return lines.encoded(
             "".join(f"{text}{end}" for text, end in zip(broken[:-1], ends, strict=False)) + broken[-1] + ends[-1]
         )
