@@ -33,8 +33,8 @@ class TextLines(Iterator[str]):
         self.mark, self.encoding = found[0] if found else (b"", "utf-8")
         if not found and b"\0" in start:
             raise FormatError(
-                f"{name}, line 1: byte 0x00 is of no text in utf-8, but of UTF-16 without a byte-order mark; convert the "
-                "file, e.g. `iconv -f UTF-16LE -t UTF-8`"
+                f"{name}, line 1: byte 0x00 is of no text in utf-8, but of UTF-16 without a byte-order mark; convert "
+                "the file, e.g. `iconv -f UTF-16LE -t UTF-8`"
             )
         self._lines = self._decoded(file, start[len(self.mark) :])
 

@@ -165,14 +165,17 @@ def _filling(
 
     def fill(translations: Sequence[Text]) -> bytes:
         written, done = "", groups[0][0].start
-        for number, (spans, text, translation) in enumerate(zip(groups, texts, translations, strict=True)):
+        said: list[str] = []  # the lines so far, as they are now
+        for spans, text, translation in zip(groups, texts, translations, strict=True):
             translation = translation.flat()
             if translation in (text, text.flat()) or not translation.plain.strip():
                 # As it stands, with its own blanks and escapes; without a text, a block would not be one any more.
                 written += document[done : spans[-1].end]
+                said += [document[start:end] for start, end in spans]
             else:
                 lengths = [len(Text.marked(document[start:end], markup, _read).plain) for start, end in spans]
-                lines = _lines(translation, lengths, block, before=["x"] if number else [])
+                lines = _lines(translation, lengths, block, said)
+                said += lines
                 for span, line in zip(spans, lines, strict=False):
                     written += document[done : span.start] + line
                     done = span.end

@@ -65,8 +65,9 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
     cue: list[str] | None = None  # the lines of its text
     where = ""
     for number, line in lines:
-        times = "-->" in line if lines.web else _TIMES.match(line)  # in SRT an arrow may be text
-        if cue is not None and not times and not lines.is_blank(line):
+        times = _TIMES.match(line)
+        ends = times or lines.is_blank(line) or (lines.web and "-->" in line)  # in SRT an arrow may be text
+        if cue is not None and not ends:
             cue.append(line)
             continue
         # Without a blank line between two cues, the last line is the name of the second if it is a number.
