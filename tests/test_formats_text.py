@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pysubs2
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -23,7 +23,7 @@ from nmt.translation import Translation
 
 ROOT = Path(__file__).parents[1]
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-FAST = settings(max_examples=150, deadline=None)
+FAST = settings(max_examples=100, deadline=None)
 # What ends a line or a cell somewhere, or is more than one byte or one character of UTF-16.
 LETTERS = st.sampled_from([*"aZ ,;|\t\"'\\{}<>&-#\n\rü語\U0001f600\u2028\x85\x0b", "\r\n"])
 ANY = st.lists(LETTERS | st.characters(exclude_categories=["Cs"]), max_size=8).map("".join)
@@ -128,7 +128,7 @@ def to_fill(source, target, again=False):
 
 
 @given(ROWS, st.sampled_from(",;\t|"), st.sampled_from(DIALECTS), st.sampled_from(ENCODINGS), st.booleans())
-@settings(FAST, max_examples=300)
+@settings(FAST, max_examples=200)
 @example([('a "b"\nc', "", "x")], ",", DIALECTS[0], "utf-8", False)
 def test_of_a_table_that_python_wrote_the_target_alone_changes(rows, delimiter, dialect, encoding, again):
     head = [("source", "target", "note")]
@@ -247,7 +247,7 @@ LAYOUTS = st.tuples(st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), ("
 
 
 @given(OTHERS, OTHERS, ANY, st.sampled_from([None, "", " ", "da"]), LAYOUTS, st.sampled_from(["\n", "\r\n", ""]))
-@settings(FAST, max_examples=300)
+@settings(FAST, max_examples=200)
 def test_of_json_lines_the_target_alone_changes(before, behind, source, target, layout, end):
     ascii_only, separators = layout
 
@@ -396,18 +396,18 @@ def test_subtitles_that_are_copied_are_the_same(cues, end, web, numbered, mark):
 
 
 @given(CUES, st.booleans(), st.lists(st.sampled_from(NASTY) | ANY, min_size=1, max_size=5))
-@settings(FAST, max_examples=300)
+@settings(FAST, max_examples=200)
 def test_whatever_an_answer_there_are_as_many_cues_at_their_times(cues, web, answers):
     kind = "vtt" if web else "srt"
-    if not web:  # pysubs2 takes two times in a line for those of a cue
-        cues = [[line.replace("<00:00:01.500>", "") for line in cue] for cue in cues]
+    # pysubs2 takes any two times in a line for those of a cue.
+    cues = [[line.replace("<00:00:01.500>", "") for line in cue] for cue in cues]
     content = subtitles(cues, "\n", web)
     one = itertools.cycle(answers)
     found = filled(f"a.{kind}", content.encode(), lambda line: next(one)).decode()
     assert timing(found, kind) == timing(content, kind)
     assert found.count("-->") == len(cues)
     # By the rules of WebVTT: a block ends at an empty line. What is not a cue is what it was.
-    for old, new in zip(re.split("\n\n", content.strip()), re.split("\n\n+", found.strip()), strict=True):
+    for old, new in zip(re.split("\n\n", content.strip("\n")), re.split("\n\n+", found.strip("\n")), strict=True):
         if "-->" in old:
             assert new.split("\n")[:2] == old.split("\n")[:2]
             assert len(new.strip("\n").split("\n")) <= len(old.strip("\n").split("\n"))
@@ -538,8 +538,9 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS) | INLINE, max_size=14).map("".join))
-@settings(FAST, max_examples=400)
+@settings(FAST, max_examples=250)
 def test_any_markdown_that_is_copied_is_the_same(content):
+    assume("\0" not in content[:4])  # it would be taken for UTF-16
     assert filled("a.md", content.encode()).decode() == content
 
 
@@ -571,7 +572,7 @@ class _Seen(html.parser.HTMLParser):
 
 
 @given(st.sampled_from(PLACES), st.lists(st.sampled_from(SIGNS), max_size=7), st.sampled_from(["", " "]))
-@settings(FAST, max_examples=1200)
+@settings(FAST, max_examples=600)
 def test_an_answer_is_text_whatever_it_looks_like(place, signs, between):
     answer = between.join(signs)
     found = filled("a.md", place.encode(), lambda line: answer).decode()

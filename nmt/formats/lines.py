@@ -31,7 +31,7 @@ class TextLines(Iterator[str]):
         start = file.read(4)
         found = [(mark, encoding) for mark, encoding in _MARKS if start.startswith(mark)]
         self.mark, self.encoding = found[0] if found else (b"", "utf-8")
-        if not found and b"\0" in start:
+        if not found and b"\0\0" in (start[::2], start[1::2]):
             raise FormatError(
                 f"{name}, line 1: byte 0x00 is of no text in utf-8, but of UTF-16 without a byte-order mark; convert "
                 "the file, e.g. `iconv -f UTF-16LE -t UTF-8`"

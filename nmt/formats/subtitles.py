@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from nmt.formats.document import Part, Slot, Text, Wanted
@@ -50,8 +50,8 @@ class _Subtitles:
         return text.replace("-->", "-- >")  # there are no escapes
 
     def is_blank(self, line: str) -> bool:
-        """Whether a cue ends there; of WebVTT blanks are text."""
-        return not line.strip("\r\n" if self.web else None)
+        """Whether a cue ends there; in WebVTT blanks are text, and those that do not break are in both."""
+        return not line.strip("\r\n" if self.web else " \t\r\n")
 
 
 def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
@@ -73,37 +73,46 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
         # Without a blank line between two cues, the last line is the name of the second if it is a number.
         following = cue.pop() if cue and times and cue[-1].strip().isdigit() else ""
         if cue:
-            yield from _filled(lines, cue, where)
+            yield _slot(lines, cue, where)
         yield lines.encoded(following + line)
         cue, where = ([], f"line {number:,}") if times else (None, "")
     if cue:
-        yield from _filled(lines, cue, where)
+        yield _slot(lines, cue, where)
 
 
-def _filled(lines: _Subtitles, cue: list[str], where: str) -> Iterator[Part]:
-    """A slot for the sentences of a cue, one for each speaker where they have a line of their own."""
+def _slot(lines: _Subtitles, cue: list[str], where: str) -> Slot:
+    """A slot for what is said in a cue, by each speaker where they have a line of their own."""
     speakers = [number for number, line in enumerate(cue) if _SPEAKER.match(line)]
     starts = [0, *(number for number in speakers if number)] if len(speakers) > 1 else [0]
+    turns = []
     for start, end in zip(starts, [*starts[1:], len(cue)], strict=True):
-        said = cue[start:end]
-        dash = _SPEAKER.match(said[0]) if len(speakers) > 1 else None
-        if dash:
-            yield lines.encoded(dash[0])
-            said = [said[0][dash.end() :], *said[1:]]
-        text = Text.marked(" ".join(line.strip() for line in said), _TAG, lines.read)
-        yield Slot(where, (text,), _filling(lines, said, text))
-
-
-def _filling(lines: _Subtitles, said: list[str], text: Text) -> Callable[[Sequence[Text]], bytes]:
-    lengths = [len(Text.marked(line.strip(), _TAG, lines.read).plain) for line in said]
-    ends = [line[len(line.rstrip("\r\n")) :] for line in said]
+        dash = _SPEAKER.match(cue[start]) if len(speakers) > 1 else None
+        place = dash.end() if dash else 0
+        turns.append(_Turn(lines, cue[start][:place], [cue[start][place:], *cue[start + 1 : end]]))
 
     def fill(translations: Sequence[Text]) -> bytes:
-        if translations[0] == text:
-            return lines.encoded("".join(said))  # with its own blanks and escapes
-        broken = [line.render(lines.written) for line in translations[0].flat().wrapped(lengths)]
-        return lines.encoded(
-            "".join(f"{text}{end}" for text, end in zip(broken[:-1], ends, strict=False)) + broken[-1] + ends[-1]
-        )
+        written = "".join(turn.filled(text) for turn, text in zip(turns, translations, strict=True))
+        return lines.encoded(written or turns[-1].ends[-1])
 
-    return fill
+    return Slot(where, tuple(turn.text for turn in turns), fill)
+
+
+class _Turn:
+    """What one says."""
+
+    def __init__(self, lines: _Subtitles, dash: str, said: list[str]) -> None:
+        self._lines, self._dash, self._said = lines, dash, said
+        self.text = Text.marked(" ".join(line.strip() for line in said), _TAG, lines.read)
+        self.ends = [line[len(line.rstrip("\r\n")) :] for line in said]
+
+    def filled(self, translation: Text) -> str:
+        """The lines of ``translation``, none of which is blank, as that would end the cue."""
+        if translation == self.text:
+            return self._dash + "".join(self._said)  # with its own blanks and escapes
+        lengths = [len(Text.marked(line.strip(), _TAG, self._lines.read).plain) for line in self._said]
+        broken = [line.render(self._lines.written) for line in translation.flat().wrapped(lengths)]
+        broken = [line for line in broken if line.strip()]
+        if not self._dash and not broken:
+            return ""
+        ends = [*self.ends[: len(broken) - 1], self.ends[-1]] if len(broken) > 1 else self.ends[-1:]
+        return self._dash + "".join(line + end for line, end in zip(broken or [""], ends, strict=True))
