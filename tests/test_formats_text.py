@@ -195,11 +195,17 @@ def test_columns_of_a_table(content, wanted, expected):
         ("fr,de\na,b\n", {}, "its headings are fr, de, and none is source or en; name the columns"),
         ("a,b\n", {"columns": ("text", "2")}, "a.csv has no column text; its first row is a, b"),
         ("a,b\n", {"columns": ("1", "text")}, "a.csv has no column text; its first row is a, b"),
+        ("a,b\n", {"columns": ("a", "1")}, "a.csv: a and 1 are one column; expected a source and a target"),
         ("n,source\n1,a\n2\n", {}, "line 3: has no column 2: '2"),
     ],
 )
 def test_a_table_that_is_none_is_told(content, wanted, message):
     refused("a.csv", content.encode(), message, **wanted)
+
+
+def test_a_column_is_not_both_the_source_and_the_target():
+    reader = formats.parts("a.csv")(io.BytesIO(b"en,n\na,1\n"), "a.csv", Wanted("en-US", "en-GB"))
+    assert b"".join(documents.translated(reader, saying(str))) == b"en,n,en-GB\na,1,a\n"
 
 
 def test_pairs_of_a_table():

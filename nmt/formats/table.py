@@ -172,6 +172,8 @@ def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, in
         for side, code in (("source", wanted.source), ("target", wanted.target))
     ]
     source, target = found
+    if source == target:
+        target = None  # en is of en-GB, too, but it is taken
     if source is None and target is None:
         return (0, 1), False
     if source is None:
@@ -194,4 +196,6 @@ def _asked(name: str, headings: list[str], columns: tuple[str, str]) -> tuple[tu
             found.append(len(headings))  # the target's, to be added
         else:
             raise FormatError(f"{name} has no column {column}; its first row is {', '.join(headings)}")
+    if found[0] == found[1]:
+        raise FormatError(f"{name}: {columns[0]} and {columns[1]} are one column; expected a source and a target")
     return (found[0], found[1]), headed
