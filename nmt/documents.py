@@ -5,6 +5,7 @@ A document is read, translated and written piece by piece, so its size does not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -44,7 +45,7 @@ def translated(
             for slot in chunk
             if isinstance(slot, Slot)
             for text in slot.texts
-            for line in text.lines()
+            for line in map(_without_end, text.lines())
             if _says_something(line)
         ]
         align = any(line.marks for line in lines)
@@ -57,17 +58,26 @@ def translated(
             for text in part.texts:
                 done = []
                 for line in text.lines():
-                    if _says_something(line):
+                    core = _without_end(line)
+                    if _says_something(core):
                         one = next(found)
-                        tell(part.where, line.plain, one)
-                        line = _with_marks(line, one)
+                        tell(part.where, core.plain, one)
+                        end = Text(line.plain[len(core.plain) :])
+                        line = Text.joined([_with_marks(core, one), end], "")
                     done.append(line)
                 texts.append(Text.joined(done))
             yield part.fill(texts)
 
 
 def _with_marks(line: Text, found: Translation) -> Text:
-    return marks.projected(line, found.text, found.alignment or ()) if line.marks else Text(found.text)
+    text = re.sub(r"\r?\n", " ", found.text)  # as many lines as there were, whatever the engine says
+    return marks.projected(line, text, found.alignment or ()) if line.marks else Text(text)
+
+
+def _without_end(line: Text) -> Text:
+    r"""The line without the ``\r`` of a text with such line ends, which no engine should see."""
+    plain = line.plain.removesuffix("\r")
+    return Text(plain, tuple(mark._replace(place=min(mark.place, len(plain))) for mark in line.marks))
 
 
 def _says_something(line: Text) -> bool:

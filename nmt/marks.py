@@ -27,6 +27,8 @@ _MARKS = re.compile(
     r"|</(?P<closes>[A-Za-z][\w:.-]*)\s*>|<[A-Za-z][^<>]*/>|<(?P<opens>[A-Za-z][\w:.-]*)[^<>]*>"
 )
 _NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f']\d+)*")
+# Pairs within pairs; what is nested deeper stands alone.
+_DEEPEST = 100
 _PUNCTUATION = frozenset(",.;:!?)")
 
 Links = Sequence[tuple[int, int]]  # (source word, target word)
@@ -152,7 +154,8 @@ class _Guide:
             return round(place / len(self._source) * len(self._target))
         for word, (begin, end) in enumerate(self._words):
             if end > place and word in self._links:
-                return self._share(word, max(0, place - begin) / (end - begin), side=0)
+                at = self._share(word, max(0, place - begin) / (end - begin), side=0)
+                return at if self._source[place:begin].strip() else self._before(at, begin - place)
         return len(self._target.rstrip())
 
     def end(self, place: int) -> int:
@@ -163,7 +166,8 @@ class _Guide:
             return round(place / len(self._source) * len(self._target))
         for word, (begin, end) in reversed(list(enumerate(self._words))):
             if begin < place and word in self._links:
-                return self._share(word, min(1, (place - begin) / (end - begin)), side=1)
+                at = self._share(word, min(1, (place - begin) / (end - begin)), side=1)
+                return at if self._source[end:place].strip() else self._behind(at, place - end)
         return len(self._target) - len(self._target.lstrip())
 
     def span(self, begin: int, end: int) -> tuple[int, int]:
@@ -174,9 +178,18 @@ class _Guide:
             start = self.start(begin)
             return start, max(start, self.end(end))
         first, last = min(others), max(others)
-        start = self.start(begin) if begin > self._words[words[0]][0] else self._others[first][0]
-        stop = self.end(end) if end < self._words[words[-1]][1] else self._others[last][1]
+        (word, _), (_, behind) = self._words[words[0]], self._words[words[-1]]
+        start = self.start(begin) if begin > word else self._before(self._others[first][0], word - begin)
+        stop = self.end(end) if end < behind else self._behind(self._others[last][1], end - behind)
         return min(start, stop), stop
+
+    def _before(self, place: int, blanks: int) -> int:
+        """What stands so many blanks before ``place``, or as many as there are."""
+        return place - min(max(0, blanks), place - len(self._target[:place].rstrip()))
+
+    def _behind(self, place: int, blanks: int) -> int:
+        rest = self._target[place:]
+        return place + min(max(0, blanks), len(rest) - len(rest.lstrip()))
 
     def _edge(self, place: int) -> tuple[int] | None:
         """The start and the end of the one are those of the other."""
@@ -199,7 +212,7 @@ def _tree(marks: Sequence[Mark]) -> list[_Node]:
     here: list[_Node] = []
     opened: list[tuple[Mark, list[_Node]]] = []  # and what stands before it
     for mark in marks:
-        if mark.opens:
+        if mark.opens and len(opened) < _DEEPEST:
             opened.append((mark, here))
             here = []
             continue

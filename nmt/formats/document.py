@@ -62,8 +62,8 @@ class Text(NamedTuple):
         return cls(plain, tuple(marks))
 
     @classmethod
-    def marked(cls, content: str, pattern: re.Pattern[str]) -> Text:
-        """``content`` with all that ``pattern`` finds as marks.
+    def marked(cls, content: str, pattern: re.Pattern[str], read: Callable[[str], str] = str) -> Text:
+        """``content`` with all that ``pattern`` finds as marks; ``read`` undoes the escapes of what stands between.
 
         Its groups tell what a mark is: ``opens`` and ``closes`` hold what a pair shares, ``both`` what may do either,
         ``opens_x`` and ``closes_x`` share the x. Without any of them a mark stands alone, as does one without partner.
@@ -72,7 +72,7 @@ class Text(NamedTuple):
         marks: list[Mark] = []
         opened: list[tuple[str, int]] = []  # what is shared, and the number of the mark
         for match in pattern.finditer(content):
-            plain += content[done : match.start()]
+            plain += read(content[done : match.start()])
             done = match.end()
             marks.append(Mark(len(plain), match[0]))
             kind, name = _kind(match)
@@ -84,11 +84,32 @@ class Text(NamedTuple):
                 marks[-1] = marks[-1]._replace(pair=pair)
             elif kind in ("opens", "both"):
                 opened.append((name, len(marks) - 1))
-        return cls(plain + content[done:], tuple(marks))
+        return cls(plain + read(content[done:]), tuple(marks))
+
+    def flat(self) -> Text:
+        """The text in one line, with single blanks and none around it; blanks that do not break are letters here."""
+        plain, done = "", 0
+        marks: list[Mark] = []
+        for mark in [*self.marks, Mark(len(self.plain), "")]:
+            inner = re.sub(r"[ \t-\r\x1c-\x1f\x85\u2028\u2029]+", " ", self.plain[done : mark.place])
+            plain += inner if marks else inner.lstrip(" ")
+            done = mark.place
+            marks.append(mark._replace(place=len(plain)))
+        last = marks[-2].place if self.marks else 0
+        return Text(plain[:last] + plain[last:].rstrip(" "), tuple(marks[:-1]))
 
     def wrapped(self, lengths: Sequence[int]) -> list[Text]:
-        """The text broken at blanks into at most as many lines as ``lengths``, which share it as those numbers tell."""
-        blanks = [match.start() for match in re.finditer(" ", self.plain)]
+        """The text broken at blanks into at most as many lines as ``lengths``, which share it as those numbers tell.
+
+        None of them is empty, unless the text is.
+        """
+        marked = {mark.place for mark in self.marks}
+        letters = {place for place, character in enumerate(self.plain) if character != " "}
+        blanks = [
+            match.start()
+            for match in re.finditer(" ", self.plain)
+            if (match.start() - 1 in letters or match.start() in marked) and match.end() in letters | marked
+        ]
         scale = (len(self.plain) + 1) / (sum(lengths) + len(lengths))  # with each line a blank
         places: list[int] = []
         done = 0

@@ -14,6 +14,9 @@ from typing import IO, Any
 from nmt.formats.document import FormatError, Part, Slot, Text, Wanted
 from nmt.formats.lines import TextLines
 
+# What JSON need not escape, but some readers take for the end of a line.
+_LINE_ENDS = {ord(end): json.dumps(end)[1:-1] for end in "\x85\u2028\u2029"}
+
 
 def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str]]:
     """Both texts of every object that has them.
@@ -53,15 +56,17 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
             raise FormatError(
                 f"{name}, line {lines.number:,}: has no text {'.'.join(source)}; its names are {', '.join(row)}"
             )
-        if not text.strip() or (there and not wanted.again):
+        filled = there is not None and (not isinstance(there, str) or there.strip())
+        if not text.strip() or (filled and not wanted.again):
             yield lines.encoded(line)
         else:
+            _check(row, target, lines)
             yield Slot(f"line {lines.number:,}", (Text(text),), _filling(lines, line, target))
 
 
 def _filling(lines: TextLines, line: str, path: tuple[str, ...]) -> Callable[[Sequence[Text]], bytes]:
     def fill(translations: Sequence[Text]) -> bytes:
-        value = json.dumps(translations[0].plain, ensure_ascii=line.isascii())
+        value = json.dumps(translations[0].plain, ensure_ascii="\\u" in line).translate(_LINE_ENDS)
         return lines.encoded(_with(line, line.index("{"), path, value))
 
     return fill
@@ -77,9 +82,22 @@ def _object(line: str, lines: TextLines) -> dict[str, Any] | None:
         raise FormatError(
             f"{lines.name}, line {lines.number:,}, column {error.colno}: no valid JSON: {error.msg}"
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand lists in lists
+        raise FormatError(f"{lines.name}, line {lines.number:,}: no JSON that Python reads: {error}") from None
     if not isinstance(found, dict):
         raise FormatError(f"{lines.name}, line {lines.number:,}: expected an object, received {line.strip()[:40]}")
     return found
+
+
+def _check(row: dict[str, Any], path: tuple[str, ...], lines: TextLines) -> None:
+    """That what ``path`` leads through is an object, or is not there yet."""
+    for length in range(1, len(path)):
+        there = _value(row, path[:length])
+        if there is not None and not isinstance(there, dict):
+            raise FormatError(
+                f"{lines.name}, line {lines.number:,}: expected an object at {'.'.join(path[:length])} to put "
+                f"{'.'.join(path)} into, received {json.dumps(there)[:40]}; name another column for the target"
+            )
 
 
 def _names(wanted: Wanted) -> list[tuple[str, str]]:
@@ -110,7 +128,8 @@ def _with(line: str, start: int, path: tuple[str, ...], value: str) -> str:
     """``line`` with ``value`` (JSON) at ``path`` of the object that begins at ``start``."""
     decoder = json.JSONDecoder()
     name, *inner = path
-    place, empty = start + 1, True
+    place = last = start + 1
+    found: tuple[int, int] | None = None
     while True:
         place = _blank(line, place)
         if line[place] == "}":
@@ -118,15 +137,17 @@ def _with(line: str, start: int, path: tuple[str, ...], value: str) -> str:
         key, place = scanstring(line, place + 1)
         begin = _blank(line, _blank(line, place) + 1)  # behind the colon
         _, end = decoder.raw_decode(line, begin)
-        if key == name and inner and line[begin] == "{":
-            return _with(line, begin, tuple(inner), value)
         if key == name:
-            return line[:begin] + _nested(inner, value) + line[end:]
-        empty = False
+            found = begin, end  # of several of a name, readers take the last
+        last = end
         place = _blank(line, end)
-        place += line[place] == ","
-    comma = "" if empty else ", "
-    return f"{line[:place].rstrip()}{comma}{json.dumps(name)}: {_nested(inner, value)}{line[place:]}"
+        place = _blank(line, place + (line[place] == ","))
+    if found and inner and line[found[0]] == "{":
+        return _with(line, found[0], tuple(inner), value)
+    if found:
+        return line[: found[0]] + _nested(inner, value) + line[found[1] :]
+    comma = ", " if last > start + 1 else ""
+    return f"{line[:last]}{comma}{json.dumps(name)}: {_nested(inner, value)}{line[last:]}"
 
 
 def _nested(path: Sequence[str], value: str) -> str:

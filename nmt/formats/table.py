@@ -6,8 +6,10 @@ translations change.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
@@ -30,15 +32,14 @@ class _Table:
         head = list(itertools.islice(self.lines, _SAMPLE_LINES))
         if not head:
             raise FormatError(f"{name} is empty; expected rows of a source and a target")
-        self.lines.number = 0
         self.quoting = not tabs
-        self.delimiter = "\t" if tabs else _delimiter(head)
+        self.delimiter = "\t" if tabs else _delimiter(head, wanted)
         self._all = itertools.chain(head, self.lines)
         self._raw: list[str] = []
+        self.number = 1
         first = next(iter(self._rows()))
         self.columns, self.headed = _columns(name, first[1], wanted)
         self._pending = [first]
-        self.number = 1
 
     def rows(self) -> Iterator[tuple[int, str, list[str]]]:
         """Number of its line, the row as it stands, and its cells; the headings are the first row, if there are any."""
@@ -76,6 +77,14 @@ class _Table:
                 start = place + 1
         return [*found, raw[start:]]
 
+    def written(self, text: str, quoted: bool = False) -> str:
+        """``text`` as a cell, in quotation marks if it is to be ``quoted`` or has to be."""
+        if not self.quoting:
+            return re.sub("[\t\r\n]", " ", text)  # where nothing could tell that they are no ends
+        if quoted or any(character in text for character in f'{self.delimiter}"\r\n'):
+            text = '"' + text.replace('"', '""') + '"'
+        return text
+
 
 def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[tuple[str, str]]:
     """Both columns of every row that has text in them.
@@ -109,7 +118,8 @@ def parts(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Ite
         there = table.cells(body)
         heading = table.headed and number == 1
         if heading and len(there) <= target:
-            yield table.lines.encoded(table.delimiter.join([*there, wanted.target]) + raw[len(body) :])
+            title = wanted.columns[1] if wanted.columns else wanted.target
+            yield table.lines.encoded(table.delimiter.join([*there, table.written(title)]) + raw[len(body) :])
         elif heading or not any(map(str.strip, cells)):
             yield table.lines.encoded(raw)
         elif len(cells) <= source:
@@ -125,24 +135,31 @@ def _filling(table: _Table, there: list[str], end: str) -> Callable[[Sequence[Te
     quoted = table.quoting and there[source].startswith('"')
 
     def fill(translations: Sequence[Text]) -> bytes:
-        text = translations[0].plain
-        if table.quoting and (quoted or any(character in text for character in f'{table.delimiter}"\r\n')):
-            text = '"' + text.replace('"', '""') + '"'
-        elif not table.quoting:
-            text = text.replace(table.delimiter, " ")
         cells = [*there, *[""] * (target + 1 - len(there))]
-        cells[target] = text
+        cells[target] = table.written(translations[0].plain, quoted)
         return table.lines.encoded(table.delimiter.join(cells) + end)
 
     return fill
 
 
-def _delimiter(head: list[str]) -> str:
-    """What stands between two cells."""
-    try:
-        return csv.Sniffer().sniff("".join(head), ",;\t|").delimiter
-    except csv.Error:
-        return ","  # one column, as of text to be translated
+def _delimiter(head: list[str], wanted: Wanted) -> str:
+    """What stands between two cells: with it there are headings, and the rows have as many cells as the first.
+
+    Python's sniffer counts characters instead; it takes a semicolon of each sentence for one.
+    """
+
+    def fit(delimiter: str) -> tuple[bool, float]:
+        rows: list[list[str]] = []
+        # The last row may be cut, or be none with this delimiter: what stands before it counts.
+        with contextlib.suppress(csv.Error):
+            rows.extend(filter(None, csv.reader(head, delimiter=delimiter, strict=True)))
+        try:
+            headed = len(rows[0]) > 1 and _columns("", rows[0], wanted)[1]
+        except (FormatError, IndexError):
+            headed = False
+        return headed, sum(len(row) == len(rows[0]) > 1 for row in rows) / len(head)
+
+    return max(",;\t|", key=fit)  # the comma if there is one column, as of text to be translated
 
 
 def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, int], bool]:
@@ -155,6 +172,8 @@ def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, in
         for side, code in (("source", wanted.source), ("target", wanted.target))
     ]
     source, target = found
+    if source == target:
+        target = None  # en is of en-GB, too, but it is taken
     if source is None and target is None:
         return (0, 1), False
     if source is None:
@@ -173,8 +192,10 @@ def _asked(name: str, headings: list[str], columns: tuple[str, str]) -> tuple[tu
             headed = True
         elif column.isdigit() and int(column) > 0:
             found.append(int(column) - 1)
-        elif found:
+        elif found and headed:
             found.append(len(headings))  # the target's, to be added
         else:
             raise FormatError(f"{name} has no column {column}; its first row is {', '.join(headings)}")
+    if found[0] == found[1]:
+        raise FormatError(f"{name}: {columns[0]} and {columns[1]} are one column; expected a source and a target")
     return (found[0], found[1]), headed
