@@ -113,11 +113,11 @@ $(INSTALLED): pyproject.toml
 		echo "nmt needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)." >&2; \
 		echo "Name another one: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow,onnx,formats]'
+	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow,onnx,formats,doctor]'
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)
-	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow,onnx,formats,jax,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check -e '.[tensorflow,onnx,formats,doctor,jax,dev]'
 	@touch $@
 
 # A recipe that is there is never drafted anew: it may have been edited. What asks for it with other files is refused.

@@ -233,6 +233,38 @@ def new(source: str, target: str | None, source_language: str | None, target_lan
 @commands.command()
 @click.argument("recipe", type=click.Path())
 @_SET
+@click.option("--html", "page", metavar="FILE", help="Write the report as a page, too.")
+@click.option("--write", "folder", metavar="DIRECTORY", help="Write the pairs that are kept, and those that are not.")
+def doctor(recipe: str, settings: tuple[str, ...], page: str | None, folder: str | None) -> None:
+    """Look through the text of a RECIPE for what is wrong with it.
+
+    Lines that are empty, repeated, copied, of another language or script, decoded wrongly or far too long for their
+    partner; training text that is also test text; and where two files drift apart. Nothing is changed: what
+    `data.filters` would leave out is told, and with --write written to files.
+
+    \b
+    nmt doctor recipes/mine.yaml
+    nmt doctor recipes/mine.yaml --html report.html --write cleaned
+    """
+    from nmt import recipe as recipes
+
+    wanted = recipes.read(recipe, settings)
+
+    from nmt import doctor as doctors
+
+    report = doctors.examine(wanted)
+    _print(str(report))
+    if page is not None:
+        Path(page).write_text(report.page(), encoding="utf-8")
+        logger.info("open %s in a browser", page)
+    if folder is not None:
+        for path in report.write(Path(folder)):
+            logger.info("written: %s", path)
+
+
+@commands.command()
+@click.argument("recipe", type=click.Path())
+@_SET
 @click.option("--run", "directory", metavar="DIRECTORY", help="Where to train; runs/<recipe name> if not said.")
 @click.option(
     "--process",

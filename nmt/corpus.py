@@ -54,6 +54,12 @@ NOTES = {
     "control": "lines with control characters or Unicode line separators, each of them replaced by a blank",
     "long": f"pairs with a side of more than {LONG_WORDS} words or {LONG_CHARACTERS} characters, kept",
     "empty": "pairs with an empty side, dropped",
+    "lengths": "pairs with a side longer than data.filters.lengths, dropped",
+    "ratio": "pairs of very different lengths (data.filters.ratio), dropped",
+    "identical": "pairs whose sides are the same (data.filters.identical), dropped",
+    "duplicates": "pairs that came before (data.filters.duplicates), dropped",
+    "alphabet": "pairs with a side in another script (data.filters.alphabet), dropped",
+    "language": "pairs with a side in another language (data.filters.language), dropped",
     "related": "pairs that share a sentence with a held-out pair, dropped",
 }
 
@@ -258,7 +264,7 @@ class Corpus:
         if self.known_checksum:
             return self.known_checksum
         digest = hashlib.sha256()
-        for line in _watched(chain(self.source, self.target), "taking the checksum", 2 * len(self)):
+        for line in watched(chain(self.source, self.target), "taking the checksum", 2 * len(self)):
             digest.update(line.encode() + b"\n")
         return digest.hexdigest()
 
@@ -272,7 +278,7 @@ def _picked(lines: Sequence[str], indices: np.ndarray) -> Sequence[str]:
     return lines.pick(indices) if isinstance(lines, Lines) else [lines[i] for i in indices]
 
 
-def _watched(items: Iterable[_Item], doing: str, total: int) -> Iterable[_Item]:
+def watched(items: Iterable[_Item], doing: str, total: int) -> Iterable[_Item]:
     """``items``, with a progress bar on a terminal where they take more than two seconds."""
     return tqdm(items, desc=doing, total=total, unit="line", unit_scale=True, leave=False, disable=None, delay=2)
 
@@ -387,7 +393,7 @@ def read_parallel(source_path: str | Path, target_path: str | Path) -> Corpus:
 def drifts(source: Sequence[str], target: Sequence[str]) -> list[Drift]:
     """Where two texts seem to drift apart (``nmt.drift``)."""
     sides = (source, target)
-    return drift.drifts(*(Features.of(_watched(side, "comparing lines", len(side)), len(side)) for side in sides))
+    return drift.drifts(*(Features.of(watched(side, "comparing lines", len(side)), len(side)) for side in sides))
 
 
 def neighbourhood(source: Sequence[str], target: Sequence[str], place: int) -> str:
@@ -412,7 +418,7 @@ def read_tsv(path: str | Path, wanted: Wanted | None = None) -> Corpus:
     """
     rows = read_lines(path, wanted)
     source, target = (np.empty(len(rows), "int32") for _ in range(2))  # sizes
-    for number, row in enumerate(_watched(rows.stream(), f"reading {rows.file.path.name}", len(rows))):
+    for number, row in enumerate(watched(rows.stream(), f"reading {rows.file.path.name}", len(rows))):
         columns = row.split(b"\t", 2)
         if len(columns) < 2:
             if row.strip():
@@ -438,7 +444,7 @@ def clean(corpus: Corpus) -> Corpus:
     Notes ``control`` (lines changed) and ``long`` (pairs with a side over ``LONG_WORDS`` or ``LONG_CHARACTERS``).
     """
     changed = long = 0
-    for pair in _watched(zip(corpus.source, corpus.target, strict=True), "looking through the text", len(corpus)):
+    for pair in watched(zip(corpus.source, corpus.target, strict=True), "looking through the text", len(corpus)):
         cleaned = [without_control(line) for line in pair]
         changed += sum(a != b for a, b in zip(pair, cleaned, strict=True))
         long += any(map(_is_long, cleaned))
@@ -472,7 +478,7 @@ def _bytes(lines: Sequence[str]) -> int:
 
 def drop_empty(corpus: Corpus) -> Corpus:
     """The pairs whose two sides both hold something but blanks, for training. Notes ``empty`` (pairs dropped)."""
-    pairs = _watched(zip(corpus.source, corpus.target, strict=True), "looking for empty lines", len(corpus))
+    pairs = watched(zip(corpus.source, corpus.target, strict=True), "looking for empty lines", len(corpus))
     kept = np.flatnonzero(np.fromiter((bool(a.strip() and b.strip()) for a, b in pairs), "bool", len(corpus)))
     return corpus.pick(kept, corpus.notes + Counter(empty=len(corpus) - len(kept)))
 
@@ -524,9 +530,9 @@ def drop_related(corpus: Corpus, held_out: Sequence[Corpus]) -> Corpus:
     kept = np.ones(len(corpus), bool)
     for side in ("source", "target"):
         lines = getattr(corpus, side)
-        known = np.array([_key(line) for part in held_out for line in getattr(part, side)], "uint64")
-        untagged = (_TAG.sub("", line) for line in _watched(lines, "looking for held-out text", len(lines)))
-        keys = np.fromiter(map(_key, untagged), "uint64", len(lines))
+        known = np.array([key(line) for part in held_out for line in getattr(part, side)], "uint64")
+        untagged = (_TAG.sub("", line) for line in watched(lines, "looking for held-out text", len(lines)))
+        keys = np.fromiter(map(key, untagged), "uint64", len(lines))
         kept &= ~np.isin(keys, known)
     return corpus.pick(np.flatnonzero(kept), corpus.notes + Counter(related=len(corpus) - int(kept.sum())))
 
@@ -545,7 +551,7 @@ def _components(corpus: Corpus) -> np.ndarray:
         return i
 
     for lines in (corpus.source, corpus.target):
-        keys = np.fromiter(map(_key, _watched(lines, "looking for equal sentences", len(lines))), "uint64", len(lines))
+        keys = np.fromiter(map(key, watched(lines, "looking for equal sentences", len(lines))), "uint64", len(lines))
         order = keys.argsort()
         equal = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
         for i, j in zip(order[equal].tolist(), order[equal + 1].tolist(), strict=True):
@@ -558,7 +564,7 @@ def _components(corpus: Corpus) -> np.ndarray:
     return number[roots]
 
 
-def _key(line: str) -> int:
+def key(line: str) -> int:
     """A number of 64 bits for the line without case, blanks and punctuation; a line of nothing else stands for itself.
 
     That any two of 10^8 sentences share a number by chance has a probability of 3 in 10,000.

@@ -106,8 +106,8 @@ def draft(
     )
     text = experiment.read_texts(data).train
 
-    size = next(size for size in _SIZES if len(text) <= size.pairs)
-    settings = _pieces(size, text)
+    size = _size(text)
+    settings = pieces_for(text)
     target_pieces = _target_pieces(text, settings)
     recipe = Recipe(
         data=data.model_copy(update={"tokenized": _looks_tokenized(text)}),
@@ -125,8 +125,13 @@ def draft(
     return Draft(recipe, reasons)
 
 
-def _pieces(size: _Size, text: Corpus) -> Pieces:
+def _size(text: Corpus) -> _Size:
+    return next(size for size in _SIZES if len(text) <= size.pairs)
+
+
+def pieces_for(text: Corpus) -> Pieces:
     """Joint pieces where the languages share their letters; enough of them for their characters."""
+    size = _size(text)
     sides = [_count(text.source), _count(text.target)]
     joint = _shared_letters(*sides) >= 0.5
     counts = [sides[0] + sides[1]] if joint else sides

@@ -26,6 +26,7 @@ from nmt import (
     corpus,
     devices,
     evaluation,
+    filters,
     fine_tuning,
     forecast,
     index,
@@ -54,6 +55,9 @@ logger = logging.getLogger("nmt")
 
 # Which pairs are held out must not depend on training.seed: another seed is judged on the same sentences.
 _HOLD_OUT_SEED = 1
+
+# Share of training pairs that look wrong of which the user is told.
+_FAULTY = 0.01
 
 # Pairs of the training text that a shortlist is learnt from, evenly picked: every piece that is not rare is in them.
 _LINKED = 100_000
@@ -93,7 +97,7 @@ def read_texts(data: Data, known: index.Index | None = None) -> Texts:
         test = _read(data, data.corpus, data.test)
     elif data.test is None:
         test = None
-    mixes = {name: parts[name] for name in _mixes(data)}
+    mixes = {name: parts[name] for name in mixes_of(data)}
     for name, text in {"training": train, **mixes}.items():
         for note in corpus.describe(text.notes):
             logger.warning("%s text: %s", name, note)
@@ -107,8 +111,8 @@ def read_texts(data: Data, known: index.Index | None = None) -> Texts:
 
 def _split(data: Data) -> dict[str, Corpus]:
     """The training text, what is held out of it, and the texts mixed in, by name."""
-    train = corpus.drop_empty(_read(data, data.corpus, data.train))
-    mixes = {name: corpus.drop_empty(_read(data, files.corpus, files)) for name, files in _mixes(data).items()}
+    train = _to_learn(data, data.corpus, data.train)
+    mixes = {name: _to_learn(data, files.corpus, files) for name, files in mixes_of(data).items()}
     development, test = _held_out(data)
     if not development + test:
         return {"train": train, **mixes}
@@ -117,7 +121,18 @@ def _split(data: Data) -> dict[str, Corpus]:
     return {"train": train, "development": held_out[0], "test": held_out[1], **mixes}
 
 
-def _mixes(data: Data) -> dict[str, MixedFiles]:
+def _to_learn(data: Data, known: str | None, files: Files) -> Corpus:
+    """The text of ``files`` without what training leaves out."""
+    languages = data.source_language, data.target_language
+    text = filters.applied(corpus.drop_empty(_read(data, known, files)), data.filters, languages)
+    faults = filters.glance(text)
+    if sum(faults.values()) >= _FAULTY:
+        told = ", ".join(f"{name} {share:.1%}" for name, share in faults.items())
+        logger.warning("some training pairs look wrong (%s): nmt doctor shows them, data.filters leave them out", told)
+    return text
+
+
+def mixes_of(data: Data) -> dict[str, MixedFiles]:
     """The files of the texts mixed in, by name."""
     return {f"mix {number}": files for number, files in enumerate(data.mix, 1)}
 
@@ -574,17 +589,25 @@ def _score_after(run: Run, engine: KerasEngine) -> None:
         logger.info("%s", change)
 
 
-def _read(data: Data, known: str | None, files: Files) -> Corpus:
-    """The text of ``files``, which may be of a known corpus."""
+def read_raw(data: Data, known: str | None, files: Files) -> Corpus:
+    """The text of ``files``, which may be of a known corpus, as it stands there.
+
+    Raises:
+        CorpusError: as ``read_texts``.
+    """
     paths = _paths(known, files)
-    if len(paths) == 1:
-        return corpus.clean(corpus.read_tsv(paths[0], _wanted(data, files)))
-    text = corpus.read_parallel(*paths)
-    found = corpus.drifts(text.source, text.target)
+    return corpus.read_parallel(*paths) if len(paths) > 1 else corpus.read_tsv(paths[0], _wanted(data, files))
+
+
+def _read(data: Data, known: str | None, files: Files) -> Corpus:
+    """The text of ``files``, cleaned; where its two sides seem to drift apart, that is told."""
+    text = read_raw(data, known, files)
+    found = corpus.drifts(text.source, text.target) if files.source is not None else []
     if found:
         logger.warning(
             "%s and %s have as many lines, but %s seem not to be translations of each other: %s:\n%s",
-            *paths,
+            files.source,
+            files.target,
             "some" if found[-1].shift == 0 else "those at the end",
             "; ".join(map(str, found[:5])),
             corpus.neighbourhood(text.source, text.target, found[0].line),
@@ -608,10 +631,11 @@ def _paths(known: str | None, files: Files) -> tuple[Path, ...]:
 
 
 def _origin(data: Data) -> index.Origin:
-    mixes = {name: _paths(files.corpus, files) for name, files in _mixes(data).items()}
-    texts: dict[str, Files] = {"train": data.train, **_mixes(data)}
+    mixes = {name: _paths(files.corpus, files) for name, files in mixes_of(data).items()}
+    texts: dict[str, Files] = {"train": data.train, **mixes_of(data)}
     wanted = {name: found for name, files in texts.items() if (found := _wanted(data, files))}
-    return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes, wanted)
+    filtered = data.filters.model_dump(exclude_defaults=True)
+    return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes, wanted, filtered)
 
 
 def _amount(data: Data, texts: Texts) -> str:

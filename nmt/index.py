@@ -42,8 +42,9 @@ def origin(
     held_out: tuple[int, int],
     mixes: dict[str, tuple[Path, ...]] | None = None,
     wanted: dict[str, Wanted] | None = None,
+    filters: dict[str, Any] | None = None,
 ) -> Origin:
-    """The files as they are now, and how many pairs are held out of ``paths`` for development and for test.
+    """The files as they are now, what is left out of them, and how many pairs are held out for development and test.
 
     Take it before the text is read: a file that changes meanwhile must not pass for the one that was read.
 
@@ -59,6 +60,7 @@ def origin(
             "held_out": list(held_out),
             "mixes": {name: [file_checksum(path) for path in files] for name, files in mixes.items()},
             "wanted": {name: [one.source, one.target, *(one.columns or ())] for name, one in wanted.items()},
+            "filters": filters or {},
         },
         mixes,
         wanted,
@@ -102,7 +104,9 @@ def load(path: Path, origin: Origin) -> Index | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            about = {"mixes": {}, "wanted": {}} | json.loads(archive["about"].tobytes())  # once there were no such
+            about = {"mixes": {}, "wanted": {}, "filters": {}} | json.loads(
+                archive["about"].tobytes()
+            )  # once there were no such
             if None in chain(about["files"], *about["mixes"].values()) or any(
                 about.get(key) != value for key, value in origin.about.items()
             ):

@@ -76,6 +76,26 @@ class MixedFiles(Files):
     """times that an epoch reads each pair; 0.5 = half of them, so that all are read in two epochs"""
 
 
+class Filters(Section):
+    """Training pairs that are left out, each with its count in the log; development and test text stay whole.
+
+    `nmt doctor` tells how many pairs each of them would leave out, and shows some
+    """
+
+    lengths: Count | None = None
+    """most characters of a side; none = any number"""
+    ratio: Annotated[float, Field(gt=1.0)] | None = None
+    """a side may be so many times as long, beside the other, as it usually is in this text; none = any"""
+    identical: bool = False
+    """pairs whose sides are the same words"""
+    duplicates: bool = False
+    """pairs that came before; case, blanks and punctuation are not looked at"""
+    alphabet: bool = False
+    """pairs with a side most of whose letters are not of the scripts that this side is usually written in"""
+    language: bool = False
+    """pairs with a side that is surely of another language (pip install 'nmt[doctor]')"""
+
+
 # Pydantic would report a faulty value once per branch; the shape of the value says which branch was meant.
 FilesOrCount = Annotated[
     Annotated[Files, Tag("files")] | Annotated[Count, Tag("count")],
@@ -101,6 +121,7 @@ class Data(Section):
     """the training text"""
     mix: list[MixedFiles] = []
     """further training text, whose pairs count by a weight beside those of train, which count 1; a list of sections"""
+    filters: Filters = Filters()
     development: FilesOrCount
     """the text that validation reads; a number holds that many pairs out of the training text"""
     test: FilesOrCount | None = None

@@ -407,7 +407,7 @@ def test_nothing_left_to_train_on_is_refused():
     ],
 )
 def test_sentences_are_told_apart_by_letters_and_digits_alone(one, other, same):
-    assert (room._key(one) == room._key(other)) == same
+    assert (room.key(one) == room.key(other)) == same
 
 
 def test_the_pairs_that_are_held_out_are_the_same_for_ever():

@@ -17,6 +17,7 @@ ROOMS = {
     "formats": "",
     "drift": "",
     "corpus": "formats drift",
+    "filters": "recipe corpus",
     "catalogue": "corpus",
     "index": "corpus formats",
     "score": "",
@@ -52,14 +53,15 @@ ROOMS = {
     "training": "recipe batches machines devices model optimizer curve run evaluation forecast",
     "export": "symbols recipe corpus pieces shortlist attention compact confidence search model run alignment",
     "fine_tuning": "symbols recipe corpus score pieces run",
-    "experiment": "recipe formats corpus catalogue index score pieces shortlist batches model machines devices run "
-    "engines confidence translation evaluation fine_tuning forecast training",
+    "experiment": "recipe formats corpus filters catalogue index score pieces shortlist batches model machines devices "
+    "run engines confidence translation evaluation fine_tuning forecast training",
     "draft": "recipe formats corpus pieces experiment",
+    "doctor": "recipe corpus drift filters pieces experiment draft",
     "translator": "recipe formats marks pieces compact confidence engines explanation translation paragraphs run "
     "experiment",
     "processes": "confidence explanation translation translator",
     "synthesis": "symbols recipe corpus run experiment translator",
-    "cli": "recipe formats corpus documents score export run alignment translation evaluation experiment draft "
+    "cli": "recipe formats corpus documents doctor score export run alignment translation evaluation experiment draft "
     "translator processes synthesis",
 }
 
@@ -88,6 +90,8 @@ INSIDE_FUNCTIONS = {
     "onnxruntime": set(),
     "babel": set(),
     "markdown_it": set(),
+    "py3langid": {"filters"},
+    "ftfy": {"doctor"},
     "tensorflow": {"devices", "export.savedmodel", "export.signatures"},
     "tensorflow_text": {"export.savedmodel"},
     "jax": {"devices", "machines"},
@@ -102,6 +106,7 @@ LIGHT = {
     "formats",
     "drift",
     "corpus",
+    "filters",
     "marks",
     "documents",
     "catalogue",
@@ -123,6 +128,7 @@ LIGHT = {
     "fine_tuning",
     "experiment",
     "draft",
+    "doctor",
     "translator",
     "synthesis",
     "cli",

@@ -103,11 +103,11 @@ def test_help_is_the_default_and_lists_each_target_with_its_meaning(clone, lines
 
 
 def test_python_is_installed_into_once_and_again_when_the_packages_change(clone):
-    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow,onnx,formats]"]
+    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow,onnx,formats,doctor]"]
     assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == []
     clone.write("pyproject.toml", "[project]\n")
     os.utime(clone.directory / "pyproject.toml", (2e9, 2e9))
-    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow,onnx,formats]"]
+    assert clone.installations("evaluate", "RECIPE=recipes/demo.yaml") == [".[tensorflow,onnx,formats,doctor]"]
 
 
 def test_an_old_python_is_refused_with_its_version_and_the_way_out(clone):

@@ -1,0 +1,193 @@
+"""A text with one fault of each kind, which the doctor must find in its very line."""
+
+import csv
+import re
+
+import pytest
+import toy
+from click.testing import CliRunner
+
+from nmt import cli, doctor, filters
+from nmt.filters import FilterError
+
+NAMES = ["Anna", "Bernd", "Clara", "Dieter", "Emma", "Fritz", "Greta", "Hans", "Ida", "Jakob", "Klara", "Ludwig"]
+PLACES = ["Berlin", "Hamburg", "Munich", "Cologne", "Bremen", "Leipzig", "Dresden", "Bonn", "Essen", "Ulm", "Trier"]
+ORTE = ["Berlin", "Hamburg", "München", "Köln", "Bremen", "Leipzig", "Dresden", "Bonn", "Essen", "Ulm", "Trier"]
+TIMES = [("yesterday evening", "gestern Abend"), ("every summer", "jeden Sommer"), ("once more", "noch einmal")]
+
+# By the line that each replaces.
+PLANTED = {
+    11: ("empty", "", "Nichts."),
+    22: ("lengths", "long " * 300, "lang " * 300),
+    33: ("ratio", "Yes.", "Ja, aber nur dann, wenn es wirklich niemanden stört und alle es wollen, die davon wissen."),
+    44: ("identical", "Copyright by the authors", "Copyright by the authors"),
+    55: ("alphabet", "Это написано по-русски, а не по-английски.", "Das ist auf Russisch geschrieben, nicht anders."),
+    66: ("language", "Nous avons acheté une maison à la campagne.", "Wir haben ein Haus auf dem Land gekauft."),
+    77: ("control", "A line\x0bwith a tabulator in it.", "Eine Zeile mit einem Tabulator darin."),
+    88: ("mojibake", "They greet each other kindly.", "Sie grÃ¼ÃŸen einander freundlich."),
+    99: ("mixed scripts", "The c\u0430t is on the mat.", "Die Katze ist auf der Matte."),
+    111: ("held out", "This is a sentence of the test.", "Das ist ein Satz, der geprüft wird."),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("faulty")
+    pairs = [
+        (f"{name} went to {place} with a friend {english}.", f"{name} ging mit einem Freund {german} nach {ort}.")
+        for name in NAMES
+        for place, ort in zip(PLACES, ORTE, strict=True)
+        for english, german in TIMES
+    ]
+    for line, (_, source, target) in PLANTED.items():
+        pairs[line - 1] = source, target
+    pairs[199] = pairs[149]  # lines 150 and 200
+    pairs[298] = "Room 12 is on floor 3.", "Zimmer 12 ist im 3. Stock."
+    pairs[299] = "Room 47 is on floor 5.", "Zimmer 47 ist im 5. Stock."
+    write(path / "train", pairs)
+    write(
+        path / "test",
+        [("this is a sentence of the test", "etwas anderes"), ("And one more of them.", "Noch einer davon.")],
+    )
+    return path
+
+
+def write(stem, pairs):
+    for language, side in zip(("en", "de"), zip(*pairs, strict=True), strict=True):
+        stem.with_suffix(f".{language}").write_text("\n".join(side) + "\n", encoding="utf-8", newline="")
+
+
+def recipe_for(folder, **more):
+    def named(stem):
+        return {"source": str(folder / f"{stem}.en"), "target": str(folder / f"{stem}.de")}
+
+    changes = {"pieces__size": 120, "data__train": named("train"), "data__development": named("test"), **more}
+    return toy.settings(folder, **changes)
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    return doctor.examine(recipe_for(folder))
+
+
+def test_every_planted_fault_is_found_in_its_line_and_nothing_else(report):
+    found = {fault.name: [number + 1 for number in fault.pairs.tolist()] for fault in report.texts[0].faults}
+    planted = {name: [line] for line, (name, _, _) in PLANTED.items()}
+    assert found == planted | {"duplicates": [200], "near duplicates": [300]}
+    assert report.texts[0].drifts == []
+    assert [fault.name for fault in report.texts[1].faults] == []
+
+
+def test_the_terminal_shows_each_with_its_number_and_both_sides(report):
+    told = str(report)
+    assert "training text: 396 pairs" in told
+    assert re.search(r"en: [\d,]+ characters, \d+ in the median line, 1,500 in the longest; en 9\d\.\d%", told)
+    for line, (name, _, target) in PLANTED.items():
+        row = re.search(rf"^  {name} +1 +0.25%  .*\n +{line:,}  (.*)$", told, re.MULTILINE)
+        assert row, name
+        assert re.split(r"\W", target)[0] in row[1]
+    assert "\x0b" not in told
+    assert "x0bwith" in told
+    assert "development text: 2 pairs" in told
+    (advice,) = re.findall(r"data.filters: \{(.*)\}  # leaves out (\d+) pairs", told)
+    assert advice[0] == ("lengths: 1000, ratio: 3.0, identical: true, duplicates: true, alphabet: true, language: true")
+    assert advice[1] == "7"  # six filters' and the empty one
+    assert re.search(r"training will take about .* min on this processor", told)
+
+
+def test_the_page_has_it_too_and_needs_nothing_else(report):
+    page = report.page()
+    assert page.count("<tr class=example>") >= len(PLANTED) + 2
+    assert "<th>mojibake</th><td>1</td>" in page
+    assert not re.search(r"src=|href=|@import", page)
+
+
+def test_what_is_kept_and_what_is_not_is_written(report, folder, tmp_path):
+    report.write(tmp_path / "cleaned")
+    assert sorted(path.name for path in (tmp_path / "cleaned").iterdir()) == [
+        "training.dropped.tsv", "training.kept.de", "training.kept.en",
+    ]  # fmt: skip
+    sides = [(tmp_path / "cleaned" / f"training.kept.{language}").read_text().splitlines() for language in ("en", "de")]
+    assert [len(side) for side in sides] == [389, 389]
+    with (tmp_path / "cleaned" / "training.dropped.tsv").open() as file:
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert [(row[0], row[1]) for row in rows] == [
+        ("11", "empty"), ("22", "lengths"), ("33", "ratio"), ("44", "identical"), ("55", "alphabet"),
+        ("66", "language"), ("200", "duplicates"),
+    ]  # fmt: skip
+    assert rows[3][2:] == ["Copyright by the authors"] * 2
+
+
+def test_with_the_filters_that_it_advises_training_leaves_out_the_same(folder, caplog):
+    from nmt.experiment import read_texts
+
+    wanted = recipe_for(folder, data__filters=doctor._SUSPICIOUS.model_dump())
+    texts = read_texts(wanted.data)
+    assert len(texts.train) == 389
+    for name in filters.REASONS:
+        assert f"(data.filters.{name}), dropped: 1" in caplog.text or f"data.filters.{name}, dropped: 1" in caplog.text
+    assert len(texts.development) == 2
+    advice = doctor.examine(wanted).advice
+    assert not any("data.filters" in line for line in advice)
+
+
+def test_training_tells_at_a_glance(folder, caplog, tmp_path):
+    from nmt.experiment import read_texts
+
+    read_texts(recipe_for(folder).data)
+    assert "look wrong" not in caplog.text  # three of 395
+    lines = [
+        (folder / f"train.{language}").read_text(encoding="utf-8").split("\n")[120:180] for language in ("en", "de")
+    ]
+    pairs = [*zip(*lines, strict=True), ("Not translated", "Not translated")]
+    write(tmp_path / "train", pairs)
+    write(tmp_path / "test", [("a", "b")])
+    read_texts(recipe_for(tmp_path).data)
+    assert "some training pairs look wrong (identical 1.6%): nmt doctor shows them" in caplog.text
+
+
+def test_files_that_drift_apart(folder, tmp_path):
+    source, target = (
+        (folder / f"train.{language}").read_text(encoding="utf-8").split("\n") for language in ("en", "de")
+    )
+    lines = [f"{number} {line}" for number, line in enumerate(source[112:190])] * 9
+    others = [f"{number} {line}" for number, line in enumerate(target[112:190])] * 9
+    write(tmp_path / "train", list(zip(lines, [*others[:300], *others[302:], "x", "y"], strict=True)))
+    write(tmp_path / "test", [("a", "b")])
+    told = str(doctor.examine(recipe_for(tmp_path)))
+    line = re.search(r"THE FILES DRIFT APART: near line (\d+) 2 lines are missing in the target", told)
+    assert abs(int(line[1]) - 301) <= 25
+
+
+def test_without_its_libraries_it_says_what_it_cannot_tell(folder, monkeypatch):
+    def missing():
+        raise FilterError("data.filters.language needs py3langid; run: pip install 'nmt[doctor]'")
+
+    monkeypatch.setattr(filters, "_identifier", missing)
+    report = doctor.examine(recipe_for(folder))
+    assert "languages were not looked at: data.filters.language needs py3langid" in str(report)
+    assert "language" not in [fault.name for fault in report.texts[0].faults]
+
+
+def test_too_few_pieces_are_advised_against(folder):
+    report = doctor.examine(recipe_for(folder, pieces__size=40))
+    assert any(line.startswith("# size 40 is too small: ") for line in report.advice)
+
+
+def test_the_command(folder, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "data:\n  source_language: en\n  target_language: de\n"
+        f"  train: {{source: {folder}/train.en, target: {folder}/train.de}}\n  development: 20\n"
+        "pieces: {size: 400}\nmodel: {tying: output}\n"
+    )
+    arguments = ["doctor", str(path), "--html", str(tmp_path / "report.html"), "--write", str(tmp_path / "cleaned")]
+    done = CliRunner().invoke(cli.commands, arguments)
+    assert done.exit_code == 0, done.output
+    assert "training text: 396 pairs" in done.stdout
+    assert "<h1>What the doctor found</h1>" in (tmp_path / "report.html").read_text()
+    assert (tmp_path / "cleaned" / "training.kept.en").is_file()
+    missing = CliRunner().invoke(
+        cli.commands, ["doctor", str(path), "--set", "data.train={source: no.en, target: no.de}"]
+    )
+    assert (missing.exit_code, "no.en does not exist" in missing.stderr) == (2, True)

@@ -1,0 +1,138 @@
+"""Planted faults, each of which its filter must leave out, and nothing else."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from nmt import filters
+from nmt.corpus import Corpus
+from nmt.filters import FilterError, Usual, applied, glance, judged, languages_of, mixes_scripts, repeated
+from nmt.recipe import Filters
+
+EN = [
+    "The weather is nice today.",
+    "She has gone to the market with her brother.",
+    "We will see what happens tomorrow.",
+]
+DE = [
+    "Das Wetter ist heute schön.",
+    "Sie ist mit ihrem Bruder auf den Markt gegangen.",
+    "Wir werden morgen sehen, was ist.",
+]
+
+
+def text(*planted):
+    """300 pairs that differ by a word, and ``planted`` behind them."""
+    numbers = random.Random(3).sample(range(1000, 9999), 300)
+    words = ["".join("abcdefghij"[int(digit)] for digit in str(number)) for number in numbers]
+    pairs = [(f"{word} {EN[i % 3]}", f"{word} {DE[i % 3]}") for i, word in enumerate(words)]
+    return corpus_of([*pairs, *planted])
+
+
+def corpus_of(pairs):
+    return Corpus([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def left_out(settings, *planted):
+    """Which of ``planted`` are left out; of the others none may be."""
+    reasons = judged(text(*planted), settings, ("en", "de"))
+    assert (reasons[:300] == -1).all()
+    return [None if number < 0 else filters.REASONS[number] for number in reasons[300:]]
+
+
+def test_lengths():
+    long = "a" * 90
+    assert left_out(Filters(lengths=90), (long, "b"), (long + "a", "b"), ("b", long + "a")) == [
+        None,
+        "lengths",
+        "lengths",
+    ]
+
+
+def test_ratio_is_beside_what_is_usual():
+    """Of lines of 30 and 60 characters, with ten that every side is given more, the ratio is 7 to 4."""
+    planted = ("x" * 30, "y" * 60), ("x" * 60, "y" * 30), ("x", "yyyy yyyy")
+    assert left_out(Filters(ratio=1.9), *planted) == [None, None, None]
+    assert left_out(Filters(ratio=1.4), *planted) == ["ratio", "ratio", "ratio"]
+    twice = Corpus(["x" * 20] * 99 + ["x" * 50], ["y" * 50] * 99 + ["y" * 20])  # 6 to 3 is usual, and 3 to 6 is not
+    assert np.flatnonzero(judged(twice, Filters(ratio=3.0), ("", "")) + 1).tolist() == [99]
+
+
+def test_identical_sides():
+    planted = ("Stop it!", "stop it"), ("42", "42"), ("Stop", "Stopp")
+    assert left_out(Filters(identical=True), *planted) == ["identical", None, None]
+
+
+def test_duplicates_are_all_but_the_first():
+    planted = (
+        ("New here.", "Neu hier."),
+        ("new here", "Neu  hier!"),
+        ("New here.", "Neu da."),
+        ("Neu hier.", "New here."),
+    )
+    assert left_out(Filters(duplicates=True), *planted) == [None, "duplicates", None, None]
+    assert repeated(np.array([5, 3, 5, 5, 3, 1], "uint64")).tolist() == [2, 3, 4]
+
+
+def test_another_alphabet():
+    planted = (
+        ("Это не по-английски.", "Das ist kein Englisch."),
+        ("Москва is a big city.", "Москва ist groß, sagt man."),
+        ("…", "42"),
+    )
+    assert left_out(Filters(alphabet=True), *planted) == ["alphabet", None, None]
+    japanese = corpus_of([("I am home.", "ただいま、コーヒーを飲む。")] * 50 + [("Tennis", "テニス"), ("No", "no")])
+    assert judged(japanese, Filters(alphabet=True), ("en", "ja")).tolist() == [-1] * 51 + [4]
+
+
+def test_another_language():
+    planted = (
+        ("Il a acheté une maison à la campagne.", "Er hat ein Haus auf dem Land gekauft."),
+        ("He bought a house in the country.", "He bought a house in the country, and left."),
+        ("Oui.", "Ja."),  # too short to tell
+    )
+    assert left_out(Filters(language=True), *planted) == ["language", "language", None]
+    assert languages_of([*EN, *EN, DE[1], "Ja."]) == Counter(en=6, de=1)
+    with pytest.raises(
+        FilterError, match=r"py3langid cannot tell xx \(it knows .*de, .*\); set data.filters.language: f"
+    ):
+        judged(text(), Filters(language=True), ("en", "xx"))
+
+
+def test_the_first_reason_counts_and_each_is_noted():
+    planted = [
+        ("x" * 99, "y"),
+        ("New here.", "Neu hier."),
+        ("New here.", "Neu hier."),
+        ("Same", "same"),
+        ("Same", "same"),
+    ]
+    settings = Filters(lengths=90, ratio=3.0, duplicates=True, identical=True)
+    found = applied(text(*planted), settings, ("en", "de"))
+    assert found.notes == Counter(lengths=1, duplicates=1, identical=2)
+    assert len(found) == 301
+    assert found.target[-1] == "Neu hier."
+    whole = text(*planted)
+    assert applied(whole, Filters(), ("en", "de")) is whole
+
+
+def test_scripts_mixed_in_a_word():
+    assert mixes_scripts("This is a c\u0430t.")  # a Cyrillic а
+    assert mixes_scripts("Ρaris")  # a Greek Ρ
+    assert not mixes_scripts("Moskau heißt Москва, 東京 heißt Tōkyō, und das ist kein Café.")
+    assert not mixes_scripts("plain")
+
+
+def test_what_is_usual_is_learnt_from_the_text():
+    usual = Usual.of(Corpus(["abc"] * 10, ["абвг абвг абвг ab"] * 10))
+    assert usual.scripts == ({"LATIN"}, {"CYRILLIC", "LATIN"})
+    assert usual.ratio == pytest.approx(np.log(27 / 13))
+    assert judged(Corpus([], []), Filters(ratio=2.0), ("", "")).tolist() == []
+
+
+def test_a_glance_tells_shares():
+    shown = glance(text(*[("Stop it!", "stop it")] * 60, ("x" * 99, "y")))
+    assert shown == {"identical": pytest.approx(60 / 361), "ratio": pytest.approx(1 / 361)}
+    assert glance(text()) == {}
