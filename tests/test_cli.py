@@ -542,7 +542,7 @@ def test_a_new_recipe_goes_to_standard_output_and_its_reasons_to_standard_error(
 
 def test_without_a_command_help_is_printed():
     printed = command().stdout
-    names = ["new", "train", "evaluate", "translate", "synthesize", "explain", "score-pairs", "score"]
+    names = ["new", "doctor", "train", "evaluate", "translate", "synthesize", "explain", "score-pairs", "score"]
     names += ["compare", "export", "recipe"]
     assert re.findall(r"^  ([a-z-]+)  ", printed.partition("Commands:")[2], re.MULTILINE) == names
     assert printed == command("--help").stdout
