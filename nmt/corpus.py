@@ -160,10 +160,13 @@ class Lines(Sequence[str]):
         file: where they stand.
         starts, sizes: of each line, in bytes; int64 and int32 [N].
         cleaned: whether lines are read ``without_control``.
+        tag: a word that each line begins with, though it does not stand in the file.
     """
 
-    def __init__(self, file: TextFile, starts: np.ndarray, sizes: np.ndarray, cleaned: bool = False) -> None:
-        self.file, self.starts, self.sizes, self.is_cleaned = file, starts, sizes, cleaned
+    def __init__(
+        self, file: TextFile, starts: np.ndarray, sizes: np.ndarray, cleaned: bool = False, tag: str = ""
+    ) -> None:
+        self.file, self.starts, self.sizes, self.is_cleaned, self.tag = file, starts, sizes, cleaned, tag
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -192,11 +195,15 @@ class Lines(Sequence[str]):
 
     def pick(self, indices: np.ndarray) -> "Lines":
         """The lines at ``indices``, in that order; none of them is read."""
-        return Lines(self.file, self.starts[indices], self.sizes[indices], self.is_cleaned)
+        return Lines(self.file, self.starts[indices], self.sizes[indices], self.is_cleaned, self.tag)
 
     def cleaned(self) -> "Lines":
         """The same lines, each read ``without_control``."""
-        return Lines(self.file, self.starts, self.sizes, cleaned=True)
+        return Lines(self.file, self.starts, self.sizes, True, self.tag)
+
+    def tagged(self, tag: str) -> "Lines":
+        """The same lines, each with ``tag`` and a blank before it."""
+        return Lines(self.file, self.starts, self.sizes, self.is_cleaned, tag)
 
     def stream(self) -> Iterator[bytes]:
         """The bytes of every line as they stand in the file, read in blocks where the lines stand close together."""
@@ -213,7 +220,8 @@ class Lines(Sequence[str]):
 
     def _text(self, line: bytes) -> str:
         text = line.decode("utf-8", errors="replace")  # it was valid when it was read first
-        return without_control(text) if self.is_cleaned else text
+        text = without_control(text) if self.is_cleaned else text
+        return f"{self.tag} {text}" if self.tag else text
 
 
 class Joined(Sequence[str]):
@@ -272,6 +280,13 @@ class Corpus:
         """The pairs at ``indices``, in that order."""
         numbers = indices if isinstance(indices, np.ndarray) else np.array(list(indices), "int64")
         return Corpus(_picked(self.source, numbers), _picked(self.target, numbers), notes)
+
+
+def tagged(text: Corpus, tag: str) -> Corpus:
+    """``text`` with ``tag`` and a blank before each source."""
+    lines = text.source
+    source = lines.tagged(tag) if isinstance(lines, Lines) else [f"{tag} {line}" for line in lines]
+    return Corpus(source, text.target, text.notes)
 
 
 def _picked(lines: Sequence[str], indices: np.ndarray) -> Sequence[str]:

@@ -124,12 +124,12 @@ def _split(data: Data) -> dict[str, Corpus]:
 def _to_learn(data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files`` without what training leaves out."""
     languages = data.source_language, data.target_language
-    text = filters.applied(corpus.drop_empty(_read(data, known, files)), data.filters, languages)
+    text = filters.applied(corpus.drop_empty(_cleaned(data, known, files)), data.filters, languages)
     faults = filters.glance(text)
     if sum(faults.values()) >= _FAULTY:
         told = ", ".join(f"{name} {share:.1%}" for name, share in faults.items())
         logger.warning("some training pairs look wrong (%s): nmt doctor shows them, data.filters leave them out", told)
-    return text
+    return _tagged(text, files)
 
 
 def mixes_of(data: Data) -> dict[str, MixedFiles]:
@@ -600,6 +600,15 @@ def read_raw(data: Data, known: str | None, files: Files) -> Corpus:
 
 
 def _read(data: Data, known: str | None, files: Files) -> Corpus:
+    """The text of ``files``, with its tag."""
+    return _tagged(_cleaned(data, known, files), files)
+
+
+def _tagged(text: Corpus, files: Files) -> Corpus:
+    return corpus.tagged(text, files.tag) if files.tag else text
+
+
+def _cleaned(data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files``, cleaned; where its two sides seem to drift apart, that is told."""
     text = read_raw(data, known, files)
     found = corpus.drifts(text.source, text.target) if files.source is not None else []
@@ -634,8 +643,9 @@ def _origin(data: Data) -> index.Origin:
     mixes = {name: _paths(files.corpus, files) for name, files in mixes_of(data).items()}
     texts: dict[str, Files] = {"train": data.train, **mixes_of(data)}
     wanted = {name: found for name, files in texts.items() if (found := _wanted(data, files))}
-    filtered = data.filters.model_dump(exclude_defaults=True)
-    return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes, wanted, filtered)
+    tags = {name: files.tag for name, files in texts.items() if files.tag}
+    reading = index.Reading(wanted, data.filters.model_dump(exclude_defaults=True), tags)
+    return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes, reading)
 
 
 def _amount(data: Data, texts: Texts) -> str:

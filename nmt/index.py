@@ -28,30 +28,37 @@ logger = logging.getLogger("nmt")
 VERSION = 1
 
 
+class Reading(NamedTuple):
+    """How files are read; of texts by name, "train" and those mixed in."""
+
+    wanted: dict[str, Wanted]  # of documents
+    filters: dict[str, Any]  # what is left out
+    tags: dict[str, str]  # before each source
+
+
 class Origin(NamedTuple):
     """What an index is made of."""
 
     paths: tuple[Path, ...]  # the source's and the target's file, or the one file of both
     about: dict[str, Any]  # all that the index depends on, for JSON
     mixes: dict[str, tuple[Path, ...]]  # the files of each text mixed in, by its name
-    wanted: dict[str, Wanted]  # of texts that are documents, "train" and mixed in
+    reading: Reading
 
 
 def origin(
     paths: tuple[Path, ...],
     held_out: tuple[int, int],
     mixes: dict[str, tuple[Path, ...]] | None = None,
-    wanted: dict[str, Wanted] | None = None,
-    filters: dict[str, Any] | None = None,
+    reading: Reading | None = None,
 ) -> Origin:
-    """The files as they are now, what is left out of them, and how many pairs are held out for development and test.
+    """The files as they are now, how they are read, and how many pairs are held out for development and test.
 
     Take it before the text is read: a file that changes meanwhile must not pass for the one that was read.
 
     Raises:
         CorpusError: a file is missing or cannot be read.
     """
-    mixes, wanted = mixes or {}, wanted or {}
+    mixes, reading = mixes or {}, reading or Reading({}, {}, {})
     return Origin(
         paths,
         {
@@ -59,11 +66,12 @@ def origin(
             "files": [file_checksum(path) for path in paths],
             "held_out": list(held_out),
             "mixes": {name: [file_checksum(path) for path in files] for name, files in mixes.items()},
-            "wanted": {name: [one.source, one.target, *(one.columns or ())] for name, one in wanted.items()},
-            "filters": filters or {},
+            "wanted": {name: [one.source, one.target, *(one.columns or ())] for name, one in reading.wanted.items()},
+            "filters": reading.filters,
+            "tags": reading.tags,
         },
         mixes,
-        wanted,
+        reading,
     )
 
 
@@ -104,7 +112,7 @@ def load(path: Path, origin: Origin) -> Index | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            about = {"mixes": {}, "wanted": {}, "filters": {}} | json.loads(
+            about = {"mixes": {}, "wanted": {}, "filters": {}, "tags": {}} | json.loads(
                 archive["about"].tobytes()
             )  # once there were no such
             if None in chain(about["files"], *about["mixes"].values()) or any(
@@ -116,13 +124,15 @@ def load(path: Path, origin: Origin) -> Index | None:
         logger.warning("%s is damaged (%s); the training text is read anew", path, error)
         return None
     files = {
-        name: [TextFile(path, origin.wanted.get(name)) for path in paths]
+        name: [TextFile(path, origin.reading.wanted.get(name)) for path in paths]
         for name, paths in {"train": origin.paths, **origin.mixes}.items()
     }
 
     def lines(name: str, side: str, place: int) -> Sequence[str]:
         file = files.get(name, files["train"])[place]  # what is held out stands there too
-        return Lines(file, arrays[f"{name}_{side}_starts"], arrays[f"{name}_{side}_sizes"], cleaned=True)
+        tags = origin.reading.tags
+        tag = tags.get(name if name in files else "train", "") if side == "source" else ""
+        return Lines(file, arrays[f"{name}_{side}_starts"], arrays[f"{name}_{side}_sizes"], True, tag)
 
     parts = {
         name: Corpus(lines(name, "source", 0), lines(name, "target", -1), Counter(about["notes"][name]), checksum)

@@ -55,6 +55,9 @@ class Files(Section):
     """path of a document that has translations (.tmx .po .xliff .csv .tsv .jsonl), in place of source and target"""
     columns: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     """of a table or JSON Lines: names of source and target, or numbers from 1 in quotes; none = by the languages"""
+    tag: str | None = None
+    """a word such as <legal> that is put before each source, so that a translation can ask for text of this kind by it;
+    it must be one of pieces.symbols"""
 
     @model_validator(mode="after")
     def _one_form(self) -> Files:
@@ -404,6 +407,12 @@ class Recipe(Section):
                 f"expected to have the old run); received {self.training.init_from}; fine-tune with strategy: single "
                 "or mirrored"
             )
+        texts = (self.data.train, *self.data.mix, self.data.development, self.data.test)
+        for tag in [files.tag for files in texts if isinstance(files, Files) and files.tag]:
+            if tag not in self.pieces.symbols:
+                raise ValueError(
+                    f"data: the tag {tag} must be one piece; write pieces.symbols: {[*self.pieces.symbols, tag]}"
+                )
         if self.search.beam_size * 2 > self.pieces.size:
             raise ValueError(
                 f"search.beam_size must be at most half of pieces.size; received {self.search.beam_size} and "

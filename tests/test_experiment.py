@@ -15,7 +15,7 @@ from nmt.corpus import CorpusError
 from nmt.engines.keras_engine import KerasEngine
 from nmt.experiment import load_model, read_text, read_texts
 from nmt.pieces import Encoded
-from nmt.recipe import Files, Sampling
+from nmt.recipe import Files, Filters, Sampling
 from nmt.run import Checkpoint, Run, RunError, weights_by_name
 from nmt.translation import translate
 
@@ -256,6 +256,31 @@ def test_documents_are_read_by_the_recipes_languages(tmp_path):
     }
     other = data.model_copy(update={"mix": [data.mix[0].model_copy(update={"columns": ["3", "2"]})]})
     assert index.load(tmp_path / "index.npz", experiment._origin(other)) is None
+
+
+def test_a_tag_stands_before_each_source_and_in_the_index(text):
+    changes = {"data__train": {**files(text, "train"), "tag": "<a>"}, "pieces__symbols": ["<a>", "<b>", "<c>"]}
+    changes["data__mix"] = [{**files(text, "dev"), "tag": "<b>"}, files(text, "dev")]
+    data = toy.settings(text, **changes, data__development=9, data__test={**files(text, "dev"), "tag": "<c>"}).data
+    texts = read_texts(data)
+    for name, part in texts.parts().items():
+        tag = {"train": "<a> ", "development": "<a> ", "mix 1": "<b> ", "mix 2": "", "test": "<c> "}[name]
+        assert all(source.startswith(tag) and not target.startswith("<") for source, target in pairs(part)), name
+        assert {source.removeprefix(tag) for source in part.source} <= {source for source, _ in ALL} | set(
+            toy.lines(8, seed=9)[0]
+        )
+    origin = experiment._origin(data)
+    lengths = np.zeros(1, "int32"), np.zeros(1, "int32")
+    parts = {name: part for name, part in texts.parts().items() if name != "test"}
+    (text / "index.npz").write_bytes(index.Index(parts, {}, lengths).packed(origin))
+    found = index.load(text / "index.npz", origin)
+    assert {name: pairs(part) for name, part in found.parts.items()} == {
+        name: pairs(part) for name, part in parts.items()
+    }
+    other = data.model_copy(update={"train": data.train.model_copy(update={"tag": None})})
+    assert index.load(text / "index.npz", experiment._origin(other)) is None
+    filtered = data.model_copy(update={"filters": Filters(duplicates=True)})
+    assert index.load(text / "index.npz", experiment._origin(filtered)) is None
 
 
 def test_a_document_of_other_languages_says_which_it_has(tmp_path):

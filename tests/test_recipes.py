@@ -81,6 +81,7 @@ def test_a_text_is_two_files_or_a_tsv_or_a_number_held_out(read):
         (["data.mix={tsv: a.tsv}"], ["data.mix: received {'tsv': 'a.tsv'}, expected a valid list"]),
         (["data.mix=[{tsv: a, source: b}]"], ["data.mix.0: give either both `source` and `target`, or `tsv` alone"]),
         (["data.train={file: a.tmx, tsv: b}"], ["data.train: give either", "or `file` alone"]),
+        (["data.mix=[{tsv: a, tag: <x>}]"], ["data: the tag <x> must be one piece; write pieces.symbols: ['<x>']"]),
         (["data.train={tsv: a, columns: [en, de]}"], ["data.train: `columns` are of a `file`"]),
         (["data.train={file: a.csv, columns: [en]}"], ["data.train.columns: received ['en'], expected"]),
         (["data.mix=[{tsv: a}, {tsv: b, weight: 0}]"], ["data.mix.1.weight: received 0, expected greater than 0"]),
@@ -195,7 +196,14 @@ def test_the_effective_recipe_is_the_same_recipe(path):
 def test_the_effective_recipe_says_what_the_file_left_out(read):
     content = yaml.safe_load(recipe.effective(read()))
     assert content["training"]["learning_rate"] == 0.001
-    assert content["data"]["train"] == {"source": "a.en", "target": "a.de", "tsv": None, "file": None, "columns": None}
+    assert content["data"]["train"] == {
+        "source": "a.en",
+        "target": "a.de",
+        "tsv": None,
+        "file": None,
+        "columns": None,
+        "tag": None,
+    }
 
 
 def test_what_changed_between_two_recipes_is_listed_key_by_key(read):
