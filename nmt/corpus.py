@@ -51,6 +51,7 @@ _PLACES = 5
 LONG_WORDS, LONG_CHARACTERS = 200, 1000
 
 NOTES = {
+    "broken": "a document is broken: pairs before that place, which are read",
     "control": "lines with control characters or Unicode line separators, each of them replaced by a blank",
     "long": f"pairs with a side of more than {LONG_WORDS} words or {LONG_CHARACTERS} characters, kept",
     "empty": "pairs with an empty side, dropped",
@@ -96,6 +97,7 @@ class TextFile:
 
     def __init__(self, path: str | Path, wanted: Wanted | None = None) -> None:
         self.path, self._wanted = Path(path), wanted
+        self.broken = False  # of a document, only what comes before that place is there
         if not self.path.exists():
             raise missing(self.path)
         try:
@@ -129,8 +131,14 @@ class TextFile:
     def _extracted(self, pairs: Iterable[tuple[str, str]]) -> int:
         """The descriptor of ``pairs``, written as lines."""
         with tempfile.TemporaryFile() as copy:
-            for pair in tqdm(pairs, desc=f"reading {self.path.name}", unit="pair", leave=False, disable=None, delay=2):
-                copy.write("\t".join(_LINE_END.sub(" ", side) for side in pair).encode(errors="replace") + b"\n")
+            shown = tqdm(pairs, desc=f"reading {self.path.name}", unit="pair", leave=False, disable=None, delay=2)
+            try:
+                for pair in shown:
+                    copy.write("\t".join(_LINE_END.sub(" ", side) for side in pair).encode(errors="replace") + b"\n")
+            except FormatError:
+                if not (self._wanted and self._wanted.salvage and copy.tell()):
+                    raise
+                self.broken = True
             copy.flush()
             return os.dup(copy.fileno())
 
@@ -445,7 +453,8 @@ def read_tsv(path: str | Path, wanted: Wanted | None = None) -> Corpus:
         source[number], target[number] = len(columns[0]), len(columns[1])
     # The target of a blank row would start behind the tab that it does not have: it is empty, so it may stand anywhere.
     places = np.minimum(rows.starts + source + 1, rows.file.size)
-    return Corpus(Lines(rows.file, rows.starts, source), Lines(rows.file, places, target))
+    notes = Counter(broken=len(rows)) if rows.file.broken else Counter[str]()
+    return Corpus(Lines(rows.file, rows.starts, source), Lines(rows.file, places, target), notes)
 
 
 def without_control(line: str) -> str:

@@ -629,7 +629,7 @@ def _wanted(data: Data, files: Files) -> Wanted | None:
     if files.file is None:
         return None
     columns = None if files.columns is None else (files.columns[0], files.columns[1])
-    return Wanted(data.source_language, data.target_language, columns)
+    return Wanted(data.source_language, data.target_language, columns, salvage=files.salvage)
 
 
 def _paths(known: str | None, files: Files) -> tuple[Path, ...]:

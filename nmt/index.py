@@ -66,7 +66,10 @@ def origin(
             "files": [file_checksum(path) for path in paths],
             "held_out": list(held_out),
             "mixes": {name: [file_checksum(path) for path in files] for name, files in mixes.items()},
-            "wanted": {name: [one.source, one.target, *(one.columns or ())] for name, one in reading.wanted.items()},
+            "wanted": {
+                name: [one.source, one.target, one.salvage, *(one.columns or ())]
+                for name, one in reading.wanted.items()
+            },
             "filters": reading.filters,
             "tags": reading.tags,
         },

@@ -55,6 +55,8 @@ class Files(Section):
     """path of a document that has translations (.tmx .po .xliff .csv .tsv .jsonl), in place of source and target"""
     columns: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     """of a table or JSON Lines: names of source and target, or numbers from 1 in quotes; none = by the languages"""
+    salvage: bool = False
+    """of a file that is broken somewhere: learn from what comes before, instead of refusing it"""
     tag: str | None = None
     """a word such as <legal> that is put before each source, so that a translation can ask for text of this kind by it;
     it must be one of pieces.symbols"""
@@ -67,6 +69,8 @@ class Files(Section):
             raise ValueError("give either both `source` and `target`, or `tsv` alone, or `file` alone")
         if self.columns is not None and self.file is None:
             raise ValueError("`columns` are of a `file`")
+        if self.salvage and self.file is None:
+            raise ValueError("`salvage` is of a `file`")
         return self
 
 

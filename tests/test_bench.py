@@ -188,6 +188,16 @@ def test_missing_lines_are_looked_for_in_the_demo_corpus():
     assert row[4].endswith("of 3")
 
 
+def test_documents_of_two_sizes_are_read_filled_and_looked_through():
+    command = [sys.executable, "tests/bench/documents.py", "100", "200"]
+    done = subprocess.run(command, cwd=ROOT, check=True, timeout=600, capture_output=True, text=True)
+    rows = [[cell.strip() for cell in row.split("|")] for row in done.stdout.splitlines()[2:-1]]
+    assert [row[1] for row in rows] == ["100"] * 4 + ["200"] * 4
+    assert [row[2] for row in rows[:4]] == [
+        "a TMX, to learn from", "a TMX, filled by a copy", "two files, read and cleaned", "two files, the doctor",
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_ladder_is_climbed_once_and_its_rungs_stand_against_the_first(tmp_path):
     (tmp_path / "ladder.yaml").write_text("""

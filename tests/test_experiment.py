@@ -258,6 +258,24 @@ def test_documents_are_read_by_the_recipes_languages(tmp_path):
     assert index.load(tmp_path / "index.npz", experiment._origin(other)) is None
 
 
+def test_of_a_broken_document_what_comes_before_can_be_read(tmp_path, caplog):
+    (tmp_path / "memory.tmx").write_text(MEMORY.replace("</body>", "<tu><tuv></body>"))
+    document = {"file": str(tmp_path / "memory.tmx")}
+    (tmp_path / "dev.en").write_text("a\n")
+    (tmp_path / "dev.de").write_text("b\n")
+    data = toy.settings(tmp_path, data__train=document, data__development=files(tmp_path, "dev")).data
+    with pytest.raises(ValueError, match=r"memory.tmx, line 7, column \d+: no well-formed XML: mismatched tag"):
+        read_texts(data)
+    data = toy.settings(
+        tmp_path, data__train={**document, "salvage": True}, data__development=files(tmp_path, "dev")
+    ).data
+    assert pairs(read_texts(data).train) == [("one two", "eins zwei"), ("three <", "drei <")]
+    assert "training text: a document is broken: pairs before that place, which are read: 2" in caplog.text
+    (tmp_path / "memory.tmx").write_text("<tmx><body><tu></body>")  # nothing comes before
+    with pytest.raises(ValueError, match="no well-formed XML"):
+        read_texts(data)
+
+
 def test_a_tag_stands_before_each_source_and_in_the_index(text):
     changes = {"data__train": {**files(text, "train"), "tag": "<a>"}, "pieces__symbols": ["<a>", "<b>", "<c>"]}
     changes["data__mix"] = [{**files(text, "dev"), "tag": "<b>"}, files(text, "dev")]

@@ -82,6 +82,7 @@ def test_a_text_is_two_files_or_a_tsv_or_a_number_held_out(read):
         (["data.mix=[{tsv: a, source: b}]"], ["data.mix.0: give either both `source` and `target`, or `tsv` alone"]),
         (["data.train={file: a.tmx, tsv: b}"], ["data.train: give either", "or `file` alone"]),
         (["data.mix=[{tsv: a, tag: <x>}]"], ["data: the tag <x> must be one piece; write pieces.symbols: ['<x>']"]),
+        (["data.train={tsv: a, salvage: true}"], ["data.train: `salvage` is of a `file`"]),
         (["data.train={tsv: a, columns: [en, de]}"], ["data.train: `columns` are of a `file`"]),
         (["data.train={file: a.csv, columns: [en]}"], ["data.train.columns: received ['en'], expected"]),
         (["data.mix=[{tsv: a}, {tsv: b, weight: 0}]"], ["data.mix.1.weight: received 0, expected greater than 0"]),
@@ -202,6 +203,7 @@ def test_the_effective_recipe_says_what_the_file_left_out(read):
         "tsv": None,
         "file": None,
         "columns": None,
+        "salvage": False,
         "tag": None,
     }
 

@@ -149,6 +149,7 @@ class Wanted(NamedTuple):
     target: str
     columns: tuple[str, str] | None = None  # of a table and the like: names, or numbers from 1; None: by the languages
     again: bool = False  # to fill what has been filled already, too
+    salvage: bool = False  # of a broken document to learn from what comes before that place
 
 
 def speaks(code: str, wanted: str) -> bool:
