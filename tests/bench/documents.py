@@ -20,9 +20,7 @@ from pathlib import Path
 from train import machine
 
 WORDS = (
-    "the of and to in a is that for it was on are as with his they at be this from have or by one had not but".split(
-        " "
-    )
+    ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "was", "on", "are", "as", "with", "his", "they", "at", "be", "this", "from", "have", "or", "by", "one", "had", "not", "but"]
 )
 
 
