@@ -234,8 +234,9 @@ def new(source: str, target: str | None, source_language: str | None, target_lan
 @click.argument("recipe", type=click.Path())
 @_SET
 @click.option("--html", "page", metavar="FILE", help="Write the report as a page, too.")
-@click.option("--write", "folder", metavar="DIRECTORY", help="Write the pairs that are kept, and those that are not.")
-def doctor(recipe: str, settings: tuple[str, ...], page: str | None, folder: str | None) -> None:
+@click.option("--write", "folder", metavar="DIRECTORY", help="Write the pairs that are kept, and all faults.")
+@click.option("--force", is_flag=True, help="Replace the files of --html and --write if they exist.")
+def doctor(recipe: str, settings: tuple[str, ...], page: str | None, folder: str | None, force: bool) -> None:
     """Look through the text of a RECIPE for what is wrong with it.
 
     Lines that are empty, repeated, copied, of another language or script, decoded wrongly or far too long for their
@@ -249,14 +250,19 @@ def doctor(recipe: str, settings: tuple[str, ...], page: str | None, folder: str
     from nmt import recipe as recipes
 
     wanted = recipes.read(recipe, settings)
+    _refuse_existing(force, page)
+    if folder is not None and Path(folder).is_dir() and any(Path(folder).iterdir()) and not force:
+        raise CommandError(f"{folder} is not empty; --force replaces what is in it, by name")
 
     from nmt import doctor as doctors
 
-    report = doctors.examine(wanted)
-    _print(str(report))
-    if page is not None:
-        Path(page).write_text(report.page(), encoding="utf-8")
-        logger.info("open %s in a browser", page)
+    with contextlib.ExitStack() as stack:
+        out = None if page is None else stack.enter_context(_writing(page))
+        report = doctors.examine(wanted)
+        _print(str(report))
+        if out is not None:
+            out.write(report.page().encode())
+            logger.info("open %s in a browser", page)
     if folder is not None:
         for path in report.write(Path(folder)):
             logger.info("written: %s", path)
@@ -362,7 +368,7 @@ def evaluate(
 )
 @click.option("--columns", metavar="SOURCE,TARGET", help="Of a table or JSONL: names of columns, or numbers from 1.")
 @click.option("--again", is_flag=True, help="In a document also translate what has been translated already.")
-@click.option("--force", is_flag=True, help="Replace the file of -o if it exists.")
+@click.option("--force", is_flag=True, help="Replace the files of -o and --review if they exist.")
 @click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")
 @click.option("--threads", type=int, metavar="N", help="CPU threads instead of the recipe's; 0 = one a core.")
 @click.option(
@@ -435,9 +441,11 @@ def translate(
     if not document and (columns or again):
         raise click.UsageError("--columns and --again are of documents")
     two = _two(columns)
-    if output is not None and Path(output).is_file() and not force:
-        raise CommandError(f"{output} exists; --force replaces it")
+    _refuse_existing(force, output)
     load = translators.load(*directories, settings=settings)
+    if ending is not None and document and not formats.known(f"-.{ending}"):
+        known = ", ".join(name[1:] for name in formats.ENDINGS)
+        raise click.UsageError(f"--format {ending}: expected text or one of {known}")
     parts = formats.parts(f"-.{ending}" if ending else source) if document else None
     with contextlib.ExitStack() as stack:
         stream, begun = stack.enter_context(_reading(source)), None
@@ -449,6 +457,7 @@ def translate(
             Path(name).resolve() for name in (source, prefixes, output) if name
         }:
             raise CommandError(f"--review {review} is also what is read or written; expected a file of its own")
+        _refuse_existing(force, review)
         if prefixes is not None:
             begun = _Lines(stack.enter_context(_reading(prefixes)), prefixes)
         out = stack.enter_context(_writing(output))
@@ -522,6 +531,12 @@ def _columns(found: Translation, scores: bool) -> str:
         columns.append(one.text.replace("\t", " "))
         columns += [] if one.alignment is None else [pharaoh(one.alignment)]
     return "\t".join(columns)
+
+
+def _refuse_existing(force: bool, *names: str | None) -> None:
+    for name in names:
+        if name is not None and Path(name).is_file() and not force:
+            raise CommandError(f"{name} exists; --force replaces it")
 
 
 def _two(columns: str | None) -> tuple[str, str] | None:

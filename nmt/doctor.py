@@ -6,7 +6,9 @@ pair some numbers of 64 bits are held in memory, by which repetitions are found.
 
 from __future__ import annotations
 
+import contextlib
 import html
+import importlib.util
 import time
 import unicodedata
 from collections import Counter
@@ -28,7 +30,7 @@ _SUSPICIOUS = Filters(lengths=1000, ratio=3.0, identical=True, duplicates=True, 
 
 # Faults: what they mean, and what is to be done where no filter is named after them.
 _MEANING = {
-    "empty": "a side is empty: always left out",
+    "empty": "a side is empty: training leaves it out",
     "lengths": "a side has over {lengths:,} characters",
     "ratio": "over {ratio:g} times as long beside the other side as is usual here",
     "identical": "both sides are the same words: not translated?",
@@ -82,10 +84,14 @@ class Examined:
     faults: list[Fault]
     drifts: list[Drift]
     around: str  # the lines around the first drift
+    learnt: bool  # whether training reads it; otherwise it is development or test text
+    counted: str  # what the numbers are of: "line" or "pair"
 
     def dropped(self) -> dict[int, str]:
         """The pairs that ``data.filters`` as suggested, and training anyhow, leave out, by number, and why."""
         reasons: dict[int, str] = {}
+        if not self.learnt:
+            return reasons
         for fault in self.faults:
             if fault.is_filter or fault.name == "empty":
                 for number in fault.pairs.tolist():
@@ -119,30 +125,35 @@ class Report:
         return _PAGE.format(body="".join(parts), advice=advice)
 
     def write(self, folder: Path) -> list[Path]:
-        """The pairs that are kept and those that are not, of texts to learn from, as files in ``folder``.
+        """What is kept of the texts to learn from, and every pair with a fault, as files in ``folder``.
 
-        They are ``<text>.kept.<language>``, two of them, and ``<text>.dropped.tsv``: number, reason, source, target.
+        They are ``<text>.kept.<language>`` (source and target, if those are the same), and ``<text>.faults.tsv``:
+        number, "left out" or "kept", all faults, source, target.
         """
         folder.mkdir(parents=True, exist_ok=True)
         written = []
-        for one in self.texts:
-            if one.name in ("development", "test"):
-                continue
-            stem = one.name.replace(" ", "-")
-            reasons = one.dropped()
-            names = [f"{stem}.kept.{side.language}" for side in one.sides] + [f"{stem}.dropped.tsv"]
+        for one in filter(lambda one: one.learnt, self.texts):
+            stem, codes = one.name.replace(" ", "-"), [side.language for side in one.sides]
+            endings = codes if len(set(codes)) > 1 else ["source", "target"]
+            names = [f"{stem}.kept.{ending}" for ending in endings] + [f"{stem}.faults.tsv"]
             parts = [folder / f".{name}.part" for name in names]
-            source, target, dropped = (part.open("w", encoding="utf-8", newline="") for part in parts)
-            with source, target, dropped:
+            faults: dict[int, list[str]] = {}
+            for fault in one.faults:
+                for number in fault.pairs.tolist():
+                    faults.setdefault(number, []).append(fault.name)
+            dropped = one.dropped()
+            with contextlib.ExitStack() as stack:
+                files = [stack.enter_context(part.open("w", encoding="utf-8", newline="")) for part in parts]
                 for number, pair in enumerate(zip(one.text.source, one.text.target, strict=True)):
-                    a, b = map(corpus.without_control, pair)
-                    if number in reasons:
-                        dropped.write(f"{number + 1}\t{reasons[number]}\t{a}\t{b}\n")
-                    else:
-                        source.write(f"{a}\n")
-                        target.write(f"{b}\n")
-            for part, name in zip(parts, names, strict=True):
-                written.append(part.rename(folder / name))
+                    sides = [corpus.without_control(line) for line in pair]
+                    if number in faults:
+                        told = "left out" if number in dropped else "kept"
+                        row = [str(number + 1), told, ", ".join(faults[number]), *sides]
+                        files[2].write("\t".join(row) + "\n")
+                    if number not in dropped:
+                        for file, side in zip(files[:2], sides, strict=True):
+                            file.write(f"{side}\n")
+            written += [part.rename(folder / name) for part, name in zip(parts, names, strict=True)]
         return written
 
 
@@ -162,32 +173,37 @@ def examine(recipe: Recipe) -> Report:
         [np.zeros(0, "uint64")]
         + [_keys(side, "reading held-out text") for part in held_out.values() for side in (part.source, part.target)]
     )
+    known = known[known != corpus.key("")]
     settings, untold = _settings(data)
     learnt = {"training": (data.corpus, data.train)}
     learnt |= {name: (files.corpus, files) for name, files in experiment.mixes_of(data).items()}
     texts = []
     for name, (folder, files) in learnt.items():
         text = experiment.read_raw(data, folder, files)
-        texts.append(_examined(name, text, data, settings, known, two_files=files.source is not None))
+        texts.append(_examined(name, text, data, files, settings, known, learnt=True))
     for name, text in held_out.items():
-        texts.append(_examined(name, text, data, Filters(), np.zeros(0, "uint64"), two_files=True))
+        files = getattr(data, name)
+        texts.append(_examined(name, text, data, files, Filters(), np.zeros(0, "uint64"), learnt=False))
     return Report(texts, settings, _advice(recipe, texts, settings), untold)
 
 
 def _settings(data: Data) -> tuple[Filters, list[str]]:
     """What counts as suspicious, and what cannot be looked for."""
     chosen = data.filters.model_dump(exclude_defaults=True)
-    settings = _SUSPICIOUS.model_copy(update=chosen)
+    settings, untold = _SUSPICIOUS.model_copy(update=chosen), list[str]()
     try:
         for language in (data.source_language, data.target_language):
             filters.identifier(language)
     except FilterError as error:
-        return settings.model_copy(update={"language": False}), [f"languages were not looked at: {error}"]
-    return settings, []
+        settings = settings.model_copy(update={"language": False})
+        untold.append(f"languages were not looked at: {error}")
+    if importlib.util.find_spec("ftfy") is None:
+        untold.append("wrong decoding was hardly looked for: it needs ftfy; run: pip install 'nmt[doctor]'")
+    return settings, untold
 
 
 def _examined(
-    name: str, text: Corpus, data: Data, settings: Filters, held_out: np.ndarray, two_files: bool
+    name: str, text: Corpus, data: Data, files: Files, settings: Filters, held_out: np.ndarray, learnt: bool
 ) -> Examined:
     languages = data.source_language, data.target_language
     reasons = filters.judged(text, settings, languages) if len(text) else np.zeros(0, "int8")
@@ -200,14 +216,15 @@ def _examined(
     found["held out"] = np.flatnonzero(np.isin(sides[0], held_out) | np.isin(sides[1], held_out))
     near = filters.repeated(_without_digits(text))
     found["near duplicates"] = np.setdiff1d(near, np.concatenate([found["duplicates"], empty]))
-    drifts = corpus.drifts(text.source, text.target) if two_files else []
+    drifts = corpus.drifts(text.source, text.target) if files.source is not None else []
     around = corpus.neighbourhood(text.source, text.target, drifts[0].line) if drifts else ""
     faults = [
         Fault(reason, meaning.format(**settings.model_dump()), found[reason], _examples(text, found[reason]))
         for reason, meaning in _MEANING.items()
         if len(found.get(reason, ()))
     ]
-    return Examined(name, text, _measured(text, languages), faults, drifts, around)
+    counted = "line" if files.file is None else "pair"
+    return Examined(name, text, _measured(text, languages), faults, drifts, around, learnt, counted)
 
 
 def _looked_through(text: Corpus) -> dict[str, np.ndarray]:
@@ -280,7 +297,7 @@ def _advice(recipe: Recipe, texts: Sequence[Examined], settings: Filters) -> lis
     advice = []
     if missing:
         said = ", ".join(f"{name}: {str(value).lower()}" for name, value in missing.items())
-        left_out = sum(len(one.dropped()) for one in texts)
+        left_out = sum(reason != "empty" for one in texts for reason in one.dropped().values())
         advice.append(f"data.filters: {{{said}}}  # leaves out {left_out:,} pairs")
     kept = np.setdiff1d(np.arange(len(first.text)), np.array(sorted(first.dropped()), "int64"))
     if len(kept) < draft.FEWEST_PAIRS:
@@ -377,7 +394,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _title(one: Examined) -> str:
-    return f"{one.name} text: {len(one.text):,} pairs"
+    return f"{one.name} text: {len(one.text):,} pairs, numbered by {one.counted}"
 
 
 def _sides(one: Examined) -> list[str]:

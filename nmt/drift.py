@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 # Shifts of at most so many lines are looked for, and as many more as one file has more lines than the other.
 _FARTHEST = 20
 _MOST = 500
-_BLOCK = 50
+_BLOCK, _MOST_BLOCKS = 50, 20_000  # lines of a block, and of long texts so many of them
 # Costs: of a change of shift, of a line without a partner, of an anchor on one side alone; the most of all together.
 _CHANGE, _ALONE, _ANCHOR, _WORST = 15.0, 4.0, 1.5, 10.0
 
@@ -69,17 +69,18 @@ def drifts(source: Features, target: Features) -> list[Drift]:
     spread = max(0.05, float(np.median(np.abs(source.length[:together] - target.length[:together]))))
     farthest = min(_MOST, _FARTHEST + abs(lines - others))
     shifts = range(-farthest, farthest + 1)
-    blocks = -(-lines // _BLOCK)
-    costs = np.zeros((len(shifts), blocks))
+    size = max(_BLOCK, -(-lines // _MOST_BLOCKS))
+    blocks = -(-lines // size)
+    costs = np.zeros((len(shifts), blocks), "float32")
     for number, shift in enumerate(shifts):
-        padded = np.zeros(blocks * _BLOCK, "float32")
+        padded = np.zeros(blocks * size, "float32")
         padded[:lines] = _costs(source, target, shift, spread, 0, lines)
-        costs[number] = padded.reshape(blocks, _BLOCK).sum(1)
+        costs[number] = padded.reshape(blocks, size).sum(1)
     found, before = [], 0
     path = [shifts[number] for number in _cheapest(costs, start=shifts.index(0))]
     for block, shift in enumerate(path):
         if shift != before:
-            first, last = max(0, (block - 2) * _BLOCK), min(lines, (block + 2) * _BLOCK)
+            first, last = max(0, (block - 2) * size), min(lines, (block + 2) * size)
             stay, go = (_costs(source, target, one, spread, first, last) for one in (before, shift))
             split = np.concatenate([[0], np.cumsum(stay - go)]).argmin()
             found.append(Drift(first + int(split), before, shift))
@@ -99,11 +100,6 @@ def _merged(found: list[Drift]) -> list[Drift]:
         if merged[-1].before == merged[-1].shift:
             merged.pop()
     return merged
-
-
-def find(source: Sequence[str], target: Sequence[str]) -> list[Drift]:
-    """``drifts`` of two texts."""
-    return drifts(Features.of(source, len(source)), Features.of(target, len(target)))
 
 
 def _anchors(line: str) -> int:
@@ -130,8 +126,8 @@ def _costs(source: Features, target: Features, shift: int, spread: float, first:
 def _cheapest(costs: np.ndarray, start: int) -> list[int]:
     """The cheapest course through ``costs`` [states, times], by Viterbi's algorithm, from the state ``start``."""
     states = np.arange(len(costs))
-    total = costs[:, 0] + _CHANGE * (states != start)
-    came = np.zeros(costs.shape, "int32")
+    total = costs[:, 0].astype("float64") + _CHANGE * (states != start)
+    came = np.zeros(costs.shape, "int16")
     for time in range(1, costs.shape[1]):
         best = int(total.argmin())
         stays = total <= total[best] + _CHANGE

@@ -41,7 +41,7 @@ from nmt.corpus import Corpus, CorpusError
 from nmt.engines import Engine
 from nmt.evaluation import TestResult
 from nmt.formats.document import Wanted
-from nmt.recipe import Data, Files, MixedFiles, Recipe
+from nmt.recipe import Data, Files, Filters, MixedFiles, Recipe
 from nmt.run import Run, RunError, assign_weights
 from nmt.score import Comparison, Score
 from nmt.shortlist import Shortlist
@@ -111,8 +111,8 @@ def read_texts(data: Data, known: index.Index | None = None) -> Texts:
 
 def _split(data: Data) -> dict[str, Corpus]:
     """The training text, what is held out of it, and the texts mixed in, by name."""
-    train = _to_learn(data, data.corpus, data.train)
-    mixes = {name: _to_learn(data, files.corpus, files) for name, files in mixes_of(data).items()}
+    train = _to_learn("the training text", data, data.corpus, data.train)
+    mixes = {name: _to_learn(name, data, files.corpus, files) for name, files in mixes_of(data).items()}
     development, test = _held_out(data)
     if not development + test:
         return {"train": train, **mixes}
@@ -121,14 +121,16 @@ def _split(data: Data) -> dict[str, Corpus]:
     return {"train": train, "development": held_out[0], "test": held_out[1], **mixes}
 
 
-def _to_learn(data: Data, known: str | None, files: Files) -> Corpus:
+def _to_learn(name: str, data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files`` without what training leaves out."""
     languages = data.source_language, data.target_language
     text = filters.applied(corpus.drop_empty(_cleaned(data, known, files)), data.filters, languages)
-    faults = filters.glance(text)
+    faults = filters.glance(text) if data.filters == Filters() else {}
     if sum(faults.values()) >= _FAULTY:
         told = ", ".join(f"{name} {share:.1%}" for name, share in faults.items())
-        logger.warning("some training pairs look wrong (%s): nmt doctor shows them, data.filters leave them out", told)
+        logger.warning(
+            "some pairs of %s look wrong (%s): nmt doctor shows them, data.filters leave them out", name, told
+        )
     return _tagged(text, files)
 
 
@@ -628,7 +630,7 @@ def _wanted(data: Data, files: Files) -> Wanted | None:
     """What is wanted of a document; None of other files."""
     if files.file is None:
         return None
-    columns = None if files.columns is None else (files.columns[0], files.columns[1])
+    columns = None if files.columns is None else (str(files.columns[0]), str(files.columns[1]))
     return Wanted(data.source_language, data.target_language, columns, salvage=files.salvage)
 
 

@@ -117,11 +117,12 @@ def identifier(language: str) -> Callable[[str], bool]:
         FilterError: py3langid is not installed, or does not know the language.
     """
     name = language.lower().replace("_", "-").split("-")[0]
+    name = {"nb": "no", "iw": "he", "in": "id", "ji": "yi"}.get(name, name)  # other names of the same
     known = _identifier()
     if name not in known.labels:
         raise FilterError(
-            f"py3langid cannot tell {language} (it knows {', '.join(sorted(set(known.labels)))}); set "
-            "data.filters.language: false"
+            f"py3langid cannot tell {language}; data.filters.language needs ISO 639 codes such as en, and knows "
+            f"{len(set(known.labels))} of them: set it to false"
         )
 
     def other(line: str) -> bool:

@@ -90,6 +90,12 @@ class Index(NamedTuple):
         about = origin.about | {
             "pieces": self.pieces,
             "notes": {name: part.notes for name, part in self.parts.items()},
+            # Of documents: places are those in what was read out of them, and another version may read otherwise.
+            "extracted": {
+                name: part.source.file.size
+                for name, part in self.parts.items()
+                if name in origin.reading.wanted and isinstance(part.source, Lines)
+            },
             "checksums": {name: part.checksum() for name, part in self.parts.items()},
         }
         arrays = {"about": np.frombuffer(json.dumps(about).encode(), "uint8")}
@@ -130,6 +136,9 @@ def load(path: Path, origin: Origin) -> Index | None:
         name: [TextFile(path, origin.reading.wanted.get(name)) for path in paths]
         for name, paths in {"train": origin.paths, **origin.mixes}.items()
     }
+
+    if any(files[name][0].size != size for name, size in about.get("extracted", {}).items()):
+        return None
 
     def lines(name: str, side: str, place: int) -> Sequence[str]:
         file = files.get(name, files["train"])[place]  # what is held out stands there too

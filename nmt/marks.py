@@ -9,6 +9,7 @@ the translation. Numbers may be written otherwise in another language: they stay
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
@@ -16,17 +17,23 @@ from typing import NamedTuple
 
 from nmt.formats.document import Mark, Text
 
+# Addresses are of ASCII, so that languages without blanks and quotation marks end them.
+_URL = r"[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*[A-Za-z0-9_~/#@$&*+=%-]"
 _MARKS = re.compile(
-    r"(?:https?|ftp)://[^\s<>\"]*[^\s<>\".,;:!?)\]}']"  # addresses, without the punctuation of the sentence
-    r"|www\.[^\s<>\"]*[\w/]"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|\$?\{\{[^{}]*\}\}|\$?\{[^{}\s]*\}"  # {}, {0:.2f}, ${name}, {{ name }}
+    rf"(?:https?|ftp)://{_URL}|(?<![A-Za-z0-9.])www\.{_URL}"
+    r"|(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+    r"|\$?\{\{[^{}]*\}\}|\$\{[^{}\s]*\}"  # {{ name }}, ${name}
+    r"|\{(?:[A-Za-z_][\w.\[\]]*|\d*)(?:![rsa])?(?::[^{}\s]*)?\}"  # {}, {0:.2f}, {name!r}
     r"|%\([^()\s]+\)[-+#0]*\d*(?:\.\d+)?[diouxXeEfFgGcsra]"  # Python's %(name)s
-    r"|(?<![\w%])%[A-Za-z_]\w{2,}"  # %prog
-    r"|(?<![\w%])%(?:\d+\$)?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[zjtLq])?[diouxXeEfFgGcsprn@]"  # C's
-    r"|</(?P<closes>[A-Za-z][\w:.-]*)\s*>|<[A-Za-z][^<>]*/>|<(?P<opens>[A-Za-z][\w:.-]*)[^<>]*>"
+    # C's, and %prog; but not what follows a number, as in 50 %, unless it is a unit.
+    r"|(?<![\w%])(?<!\d\s)%(?:\d+\$)?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[zjtLq])?[diouxXeEfFgGcsprn@]"
+    r"(?!\w)(?!-\w)"
+    r"|(?<![\w%])(?<!\d\s)%[dsu](?=s\b|ms\b|px\b|[kMGT]?B\b|-bit\b)"
+    r"|(?<![\w%])(?<!\d\s)%[A-Za-z_]\w{2,}"
+    r"|</(?P<closes>[A-Za-z][\w:.-]*)\s*>"
+    r"|<(?!unk>)(?P<opens>[A-Za-z][\w:.-]*)(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+))*\s*(?P<alone>/)?>"
 )
-_NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f']\d+)*")
+_NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f']\d+| \d{3}(?!\d))*")
 # Pairs within pairs; what is nested deeper stands alone.
 _DEEPEST = 100
 _PUNCTUATION = frozenset(",.;:!?)")
@@ -56,7 +63,7 @@ def found(line: str, but: re.Pattern[str]) -> Text:
             taken -= len(mark.code)
             continue
         place = mark.place - taken
-        if plain[place - 1 : place] == " " and plain[place : place + 1] in _PUNCTUATION and mark.pair is None:
+        if plain[place - 1 : place] == " " and plain[place:].lstrip(" ")[:1] in _PUNCTUATION and mark.pair is None:
             plain = plain[: place - 1] + plain[place:]
             place, taken = place - 1, taken + 1
             mark = mark._replace(code=f" {mark.code}")
@@ -65,8 +72,8 @@ def found(line: str, but: re.Pattern[str]) -> Text:
 
 
 def kept(source: str, target: str) -> bool:
-    """Whether ``target`` has every mark of ``source``, as often, and no other."""
-    return _codes(source) == _codes(target)
+    """Whether ``target`` has every mark of ``source``, as often or more often."""
+    return _codes(source) <= _codes(target)
 
 
 def renumbered(links: Links, source: Text, target: Text) -> tuple[tuple[int, int], ...]:
@@ -96,8 +103,9 @@ def _codes(line: str) -> Counter[str]:
 
 
 def _numbers(line: str) -> Counter[str]:
-    digits = (re.sub(r"\D", "", match[0]) for match in _NUMBER.finditer(_MARKS.sub(" ", line)))
-    return Counter(number for number in digits if len(number) > 1)
+    found = (re.sub(r"\D", "", match[0]) for match in _NUMBER.finditer(_MARKS.sub(" ", line)))
+    numbers = ("".join(str(unicodedata.digit(digit)) for digit in number) for number in found)  # of any script
+    return Counter(number for number in numbers if len(number) > 1)
 
 
 def projected(source: Text, target: str, links: Links) -> Text:

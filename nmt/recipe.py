@@ -53,8 +53,8 @@ class Files(Section):
     """path of a tab-separated file, in place of source and target"""
     file: str | None = None
     """path of a document that has translations (.tmx .po .xliff .csv .tsv .jsonl), in place of source and target"""
-    columns: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
-    """of a table or JSON Lines: names of source and target, or numbers from 1 in quotes; none = by the languages"""
+    columns: Annotated[list[str | int], Field(min_length=2, max_length=2)] | None = None
+    """of a table or JSON Lines: names of source and target, or numbers from 1; none = by the languages"""
     salvage: bool = False
     """of a file that is broken somewhere: learn from what comes before, instead of refusing it"""
     tag: str | None = None
@@ -84,10 +84,8 @@ class MixedFiles(Files):
 
 
 class Filters(Section):
-    """Training pairs that are left out, each with its count in the log; development and test text stay whole.
-
-    `nmt doctor` tells how many pairs each of them would leave out, and shows some
-    """
+    """Pairs of data.train and data.mix that are left out, each with its count in the log; texts with files of their own
+    for development and test stay whole. `nmt doctor` tells how many pairs each filter would leave out, and which"""
 
     lengths: Count | None = None
     """most characters of a side; none = any number"""

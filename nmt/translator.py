@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 UNSURE = "low confidence"
 TOO_LONG = "too long, translated in parts"
 LOST_NUMBER = "a number is missing"
-LOST_MARKS = "marks were lost, and put where the attention tells"
+LOST_MARKS = "marks were lost"
+MOVED_MARKS = "marks were lost, and put where the attention tells"
 
 
 class TranslatorError(ValueError):
@@ -145,12 +146,18 @@ class Translator:
             for number, line in enumerate(plain)
             if not all(marks.kept(line, one.text) for one in (told[number], *told[number].alternatives))
         ]
-        if prefixes is None and lost:
+        if prefixes is not None:
+            for number in lost:
+                told[number] = _doubted(told[number], LOST_MARKS)
+        elif lost:
             texts = [marks.found(lines[number], but=self._symbols) for number in lost]
             without = [text.plain for text in texts]
             again = self._translated(without, advance, None, split, n_best=n_best, align=True, attention=attention)
             for number, text, one in zip(lost, texts, again, strict=True):
-                told[number] = _doubted(_with_marks(one, text, align), LOST_MARKS)
+                if any(map(str.isalnum, text.plain)):
+                    told[number] = _doubted(_with_marks(one, text, align), MOVED_MARKS)
+                else:
+                    told[number] = Translation(lines[number], 0.0, alignment=() if align else None)
         for number, line in enumerate(plain):
             if marks.missing_number(line, told[number].text):
                 told[number] = _doubted(told[number], LOST_NUMBER)

@@ -415,8 +415,8 @@ def test_what_no_document_can_hold_is_refused(run, shouting, tmp_path):
     assert "--columns and --again are of documents" in command("translate", run, "--again", code=2).stderr
     message = command("translate", run, tmp_path / "list.po", "--columns", "en", code=2).stderr
     assert "--columns en: expected two names or numbers, with a comma between them" in message
-    message = refused("translate", run, tmp_path / "list.po", "--format", "doc")
-    assert "-.doc: its format is not known by its name; expected one of .tmx, .po" in message
+    message = command("translate", run, tmp_path / "list.po", "--format", "doc", code=2).stderr
+    assert "--format doc: expected text or one of tmx, po, pot, xlf" in message
     (tmp_path / "broken.po").write_text('msgid "one"\ntwo\n')
     message = refused("translate", run, tmp_path / "broken.po", "-o", tmp_path / "out.po")
     assert "broken.po, line 2: 'two' is not what a PO file is made of" in message

@@ -80,7 +80,7 @@ def test_every_planted_fault_is_found_in_its_line_and_nothing_else(report):
 
 def test_the_terminal_shows_each_with_its_number_and_both_sides(report):
     told = str(report)
-    assert "training text: 396 pairs" in told
+    assert "training text: 396 pairs, numbered by line" in told
     assert re.search(r"en: [\d,]+ characters, \d+ in the median line, 1,500 in the longest; en 9\d\.\d%", told)
     for line, (name, _, target) in PLANTED.items():
         row = re.search(rf"^  {name} +1 +0.25%  .*\n +{line:,}  (.*)$", told, re.MULTILINE)
@@ -91,7 +91,7 @@ def test_the_terminal_shows_each_with_its_number_and_both_sides(report):
     assert "development text: 2 pairs" in told
     (advice,) = re.findall(r"data.filters: \{(.*)\}  # leaves out (\d+) pairs", told)
     assert advice[0] == ("lengths: 1000, ratio: 3.0, identical: true, duplicates: true, alphabet: true, language: true")
-    assert advice[1] == "7"  # six filters' and the empty one
+    assert advice[1] == "6"
     assert re.search(r"training will take about .* min on this processor", told)
 
 
@@ -105,17 +105,21 @@ def test_the_page_has_it_too_and_needs_nothing_else(report):
 def test_what_is_kept_and_what_is_not_is_written(report, folder, tmp_path):
     report.write(tmp_path / "cleaned")
     assert sorted(path.name for path in (tmp_path / "cleaned").iterdir()) == [
-        "training.dropped.tsv", "training.kept.de", "training.kept.en",
+        "training.faults.tsv", "training.kept.de", "training.kept.en",
     ]  # fmt: skip
     sides = [(tmp_path / "cleaned" / f"training.kept.{language}").read_text().splitlines() for language in ("en", "de")]
     assert [len(side) for side in sides] == [389, 389]
-    with (tmp_path / "cleaned" / "training.dropped.tsv").open() as file:
+    with (tmp_path / "cleaned" / "training.faults.tsv").open() as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    assert [(row[0], row[1]) for row in rows] == [
-        ("11", "empty"), ("22", "lengths"), ("33", "ratio"), ("44", "identical"), ("55", "alphabet"),
-        ("66", "language"), ("200", "duplicates"),
-    ]  # fmt: skip
-    assert rows[3][2:] == ["Copyright by the authors"] * 2
+    assert [tuple(row[:3]) for row in rows] == sorted(
+        [
+            (str(line), "left out" if name in ("empty", *filters.REASONS) else "kept", name)
+            for line, (name, _, _) in PLANTED.items()
+        ]
+        + [("200", "left out", "duplicates"), ("300", "kept", "near duplicates")],
+        key=lambda row: int(row[0]),
+    )
+    assert rows[3][3:] == ["Copyright by the authors"] * 2
 
 
 def test_with_the_filters_that_it_advises_training_leaves_out_the_same(folder, caplog):
@@ -143,7 +147,7 @@ def test_training_tells_at_a_glance(folder, caplog, tmp_path):
     write(tmp_path / "train", pairs)
     write(tmp_path / "test", [("a", "b")])
     read_texts(recipe_for(tmp_path).data)
-    assert "some training pairs look wrong (identical 1.6%): nmt doctor shows them" in caplog.text
+    assert "some pairs of the training text look wrong (identical 1.6%): nmt doctor shows them" in caplog.text
 
 
 def test_files_that_drift_apart(folder, tmp_path):
@@ -187,6 +191,16 @@ def test_the_command(folder, tmp_path):
     assert "training text: 396 pairs" in done.stdout
     assert "<h1>What the doctor found</h1>" in (tmp_path / "report.html").read_text()
     assert (tmp_path / "cleaned" / "training.kept.en").is_file()
+    again = CliRunner().invoke(cli.commands, arguments)
+    assert (again.exit_code, "report.html exists; --force replaces it" in again.stderr) == (2, True)
+    again = CliRunner().invoke(cli.commands, [*arguments[:2], *arguments[4:]])
+    assert (again.exit_code, "cleaned is not empty; --force replaces" in again.stderr) == (2, True)
+    assert CliRunner().invoke(cli.commands, [*arguments, "--force"]).exit_code == 0
+    same = [*arguments[:2], "--set", "data.target_language=en", "--write", str(tmp_path / "same")]
+    assert CliRunner().invoke(cli.commands, same).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "same").iterdir()) == [
+        "training.faults.tsv", "training.kept.source", "training.kept.target",
+    ]  # fmt: skip
     missing = CliRunner().invoke(
         cli.commands, ["doctor", str(path), "--set", "data.train={source: no.en, target: no.de}"]
     )

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt import drift
-from nmt.drift import Drift, find
+from nmt.corpus import drifts as find
+from nmt.drift import Drift
 
 WORDS = ["the", "a", "to", "that", "with", "is", "house", "they", "translation", "seven", "between", "on"]
 

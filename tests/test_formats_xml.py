@@ -364,7 +364,7 @@ def test_xliff_of_other_languages_says_which():
 
 
 def test_xliff_without_targets_is_nothing_to_learn_from():
-    told = "a.xml: none of its units has a target; expected translations to learn from"
+    told = "a.xml: none of its units has a target that a person has seen; expected translations"
     assert refused(xliff, files("de"), pairs) == told
     unit = '<trans-unit id="1"><source>A</source><target state="new">A</target></trans-unit>'
     assert refused(xliff, job(unit), pairs) == told
@@ -793,3 +793,18 @@ def test_a_memory_of_other_languages_is_no_corpus(tmp_path):
     path.write_text(variants("en", "fr"))
     with pytest.raises(FormatError, match=r"a\.tmx has no text of the language de, but of en, fr$"):
         read_tsv(path, Wanted("en", "de"))
+
+
+def test_what_a_machine_has_said_is_not_learnt():
+    """Neither format's, until somebody approves it."""
+    said = "<source>a</source><target state='needs-review-translation' state-qualifier='mt-suggestion'>b</target>"
+    units = f"<trans-unit id='1'>{said}</trans-unit><trans-unit id='2' approved='yes'>{said}</trans-unit>"
+    job = f"<xliff version='1.2'><file source-language='en' target-language='de'><body>{units}</body></file></xliff>"
+    assert list(xliff.pairs(io.BytesIO(job.encode()), "a.xlf", Wanted("en", "de"))) == [("a", "b")]
+    segment = "<segment state='translated' {}><source>{}</source><target>b</target></segment>"
+    units = segment.format("subState='nmt:machine'", "a") + segment.format("", "c")
+    job = f"<xliff version='2.0' srcLang='en' trgLang='de'><file><unit>{units}</unit></file></xliff>"
+    assert list(xliff.pairs(io.BytesIO(job.encode()), "a.xlf", Wanted("en", "de"))) == [("c", "b")]
+    unit = "<tu><tuv xml:lang='en'><seg>{}</seg></tuv><tuv xml:lang='de'{}><seg>b</seg></tuv></tu>"
+    memory = f"<tmx><body>{unit.format('a', ' creationtool=' + repr('nmt'))}{unit.format('c', '')}</body></tmx>"
+    assert list(tmx.pairs(io.BytesIO(memory.encode()), "a.tmx", Wanted("en", "de"))) == [("c", "b")]

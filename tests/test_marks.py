@@ -1,5 +1,6 @@
 """Marks of a source in its translation: none is lost, none is twice, and what was nested stays so."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.formats.document import Mark, Text
-from nmt.marks import projected
+from nmt.marks import found, kept, missing_number, projected
 
 WORDS = st.text("aäß語x.-", min_size=1, max_size=4)
 BLANKS = st.sampled_from([" ", " ", " ", "  ", "\t", "\u00a0", "\u3000", "   "])
@@ -159,3 +160,47 @@ def test_pairs_nested_a_thousandfold_are_all_there():
     assert Counter(mark.code for mark in found.marks) == Counter(mark.code for mark in (*opening, *closing))
     assert found.render().startswith("".join(mark.code for mark in opening[:100]))
     assert found.render().endswith("".join(mark.code for mark in closing[-100:]))
+
+
+NONE = re.compile("(?!)")
+
+
+@pytest.mark.parametrize(
+    ("line", "marks"),
+    [
+        ("see http://a.b/c?d=1,2.", [" http://a.b/c?d=1,2"]),
+        ("请访问http://a.b/c获取更多信息。", ["http://a.b/c"]),
+        ("メールはa@b.cまで", ["a@b.c"]),
+        ("see “http://x.org” , a dog", ["http://x.org"]),
+        ("%s of %d, %(name)s: %prog 100%% {0} {name!r} {{ x }} ${y} {}", None),
+        ("%ds left, %d MB, %dMB, %d-bit", ["%d", "%d", "%d", "%d"]),
+        ("100 %-ige Frauen, die 10 %ige Lösung, 50 %off, 100 %d'accord, 50%off", []),
+        ("two men if a<b and c>d then 1<x, y>2 (a<b && c>d)", []),
+        ("{1,2,3} { a } {", []),
+        ('<a href="x">y</a> <br/> <br /> <b>', ['<a href="x">', "</a>", "<br/>", "<br />", "<b>"]),
+        ("a <unk> man", []),
+    ],
+)
+def test_what_is_a_mark(line, marks):
+    text = found(line, NONE)
+    if marks is None:
+        marks = ["%s", "%d", "%(name)s", "%prog", "{0}", "{name!r}", "{{ x }}", "${y}", "{}"]
+    assert [mark.code.strip() for mark in text.marks] == [mark.strip() for mark in marks]
+    assert text.render() == line
+
+
+def test_a_mark_takes_its_blank_along_where_punctuation_follows():
+    assert found("Delete {x}?", NONE).plain == "Delete?"
+    assert found("a man {x} .", NONE).plain == "a man ."
+    assert found("keep {x} now", NONE).plain == "keep  now"
+    assert projected(found("a man {x} .", NONE), "ein Mann .", [(0, 0), (1, 1)]).render() == "ein Mann {x} ."
+    assert projected(found("at {x} b", NONE), "am", [(0, 0)]).render() == "am {x}"
+
+
+def test_marks_that_are_kept_and_numbers_that_are_missing():
+    assert kept("%s and %s", "%s %s und {x}")
+    assert not kept("%s and %s", "%s und")
+    assert not missing_number("10,000 or 10 000 or 10.000", "10.000 10 000 10\u202f000")
+    assert not missing_number("in 1999", "في ١٩٩٩")
+    assert missing_number("in 1999", "neulich")
+    assert not missing_number("7 dogs at {x12}", "sieben Hunde")

@@ -7,6 +7,7 @@ document, byte by byte, whatever they are.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -66,7 +67,8 @@ class Text(NamedTuple):
         """``content`` with all that ``pattern`` finds as marks; ``read`` undoes the escapes of what stands between.
 
         Its groups tell what a mark is: ``opens`` and ``closes`` hold what a pair shares, ``both`` what may do either,
-        ``opens_x`` and ``closes_x`` share the x. Without any of them a mark stands alone, as does one without partner.
+        ``opens_x`` and ``closes_x`` share the x. Without any of them, or with ``alone``, a mark stands alone, as does
+        one without partner.
         """
         plain, done = "", 0
         marks: list[Mark] = []
@@ -111,20 +113,29 @@ class Text(NamedTuple):
             if (match.start() - 1 in letters or match.start() in marked) and match.end() in letters | marked
         ]
         scale = (len(self.plain) + 1) / (sum(lengths) + len(lengths))  # with each line a blank
-        places: list[int] = []
-        done = 0
+        places: set[int] = set()
+        done = taken = 0
         for length in lengths[:-1]:
             done += length + 1
-            later = [blank for blank in blanks if not places or blank > places[-1]]
-            if later:
-                places.append(min(later, key=lambda blank: abs(blank + 1 - done * scale)))
+            near = max(taken, bisect(blanks, done * scale - 1))
+            nearest = min(
+                (place for place in (near - 1, near) if taken <= place < len(blanks)),
+                default=None,
+                key=(lambda place: abs(blanks[place] + 1 - done * scale)),
+            )
+            if nearest is not None:
+                places.add(blanks[nearest])
+                taken = nearest + 1
         broken = "".join("\n" if place in places else character for place, character in enumerate(self.plain))
         return self._replace(plain=broken).lines()
 
 
 def _kind(match: re.Match[str]) -> tuple[str, str]:
     """What a mark does, and what it shares with its partner."""
-    for key, content in match.groupdict().items():
+    groups = match.groupdict()
+    if groups.get("alone"):
+        return "", ""
+    for key, content in groups.items():
         kind, _, name = key.partition("_")
         if content is not None and kind in ("opens", "closes", "both"):
             return kind, name or content

@@ -61,7 +61,9 @@ def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
             yield lines.encoded(line)
         else:
             _check(row, target, lines)
-            yield Slot(f"line {lines.number:,}", (Text(text),), _filling(lines, line, target))
+            yield Slot(
+                f"line {lines.number:,}", (Text(text.encode(errors="replace").decode()),), _filling(lines, line, target)
+            )
 
 
 def _filling(lines: TextLines, line: str, path: tuple[str, ...]) -> Callable[[Sequence[Text]], bytes]:

@@ -20,6 +20,10 @@ from nmt.formats.lines import TextLines
 _SAMPLE_LINES = 200
 
 
+# A cell may be as long as it likes.
+csv.field_size_limit(2**31 - 1)
+
+
 class _Table:
     """The rows of a file, one after the other.
 
@@ -39,7 +43,7 @@ class _Table:
         self.number = 1
         first = next(iter(self._rows()))
         self.columns, self.headed = _columns(name, first[1], wanted)
-        self._pending = [first]
+        self._pending, self.width = [first], len(first[1])
 
     def rows(self) -> Iterator[tuple[int, str, list[str]]]:
         """Number of its line, the row as it stands, and its cells; the headings are the first row, if there are any."""
@@ -96,6 +100,8 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Ite
     for number, _, cells in itertools.islice(table.rows(), int(table.headed), None):
         if not any(map(str.strip, cells)):
             continue
+        if table.headed and number == 2 and len(cells) <= table.columns[1] == table.width:
+            raise FormatError(f"{name} has no column of the target; name the two columns")
         if len(cells) <= max(table.columns):
             raise FormatError(
                 f"{name}, line {number:,}: expected a source and a target in columns {table.columns[0] + 1} and "
@@ -166,7 +172,8 @@ def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, in
     """The numbers of the source's and the target's column, from 0, and whether the first row has headings."""
     headings = [cell.strip().lower() for cell in first]
     if wanted.columns is not None:
-        return _asked(name, headings, wanted.columns)
+        columns, headed = _asked(name, headings, wanted.columns)
+        return columns, headed or any(heading in ("source", "target") for heading in headings)
     found = [
         next((number for number, heading in enumerate(headings) if heading == side or speaks(heading, code)), None)
         for side, code in (("source", wanted.source), ("target", wanted.target))
@@ -174,11 +181,12 @@ def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, in
     source, target = found
     if source == target:
         target = None  # en is of en-GB, too, but it is taken
-    if source is None and target is None:
+    if source is None and target is None and len(first) < 3:
         return (0, 1), False
     if source is None:
         raise FormatError(
-            f"{name}: its headings are {', '.join(first)}, and none is source or {wanted.source}; name the columns"
+            f"{name}: its first row is {', '.join(first)}, and nothing there is source or {wanted.source}; name the "
+            "two columns"
         )
     return (source, len(first) if target is None else target), True
 

@@ -35,6 +35,7 @@ class _Variant(NamedTuple):
     inner: tuple[int, int]  # of what <seg> contains
     tag: tuple[int, int]  # of <seg>
     end: int
+    of_machine: bool  # whether this toolkit has said it
     space: int  # where the white space before it begins
 
 
@@ -77,11 +78,13 @@ class _Memory:
             elif event.kind == "end" and event.name == "tuv":
                 break
         language = (element.attributes.get("xml:lang") or element.attributes.get("lang") or "?").strip()
-        return _Variant(language, text, element.line, (element.start, element.end), inner, tag, event.end, space)
+        machine = element.attributes.get("creationtool") == "nmt"
+        head = element.start, element.end
+        return _Variant(language, text, element.line, head, inner, tag, event.end, machine, space)
 
 
 def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str]]:
-    """The text of every unit that has both languages.
+    """The text of every unit that has both languages, unless a machine has said the target.
 
     Raises:
         FormatError: it is no TMX, or has none of one of the languages.
@@ -90,7 +93,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
     found = False
     for variants in memory.units():
         source, target = _sides(variants, wanted)
-        if source and target:
+        if source and target and not target.of_machine:
             found = True
             yield source.text.plain, target.text.plain
     if not found:

@@ -57,6 +57,13 @@ class _Unit(NamedTuple):
         target = self.target
         return target is not None and bool(target.text.plain.strip()) and self.state not in _UNTRANSLATED
 
+    @property
+    def of_machine(self) -> bool:
+        """Whether a machine has said it, and nobody has approved it."""
+        about = self.about | (self.target.attributes if self.target else {})
+        machine = about.get("state-qualifier") == "mt-suggestion" or about.get("subState") == "nmt:machine"
+        return machine and not self.approved
+
 
 class _Job:
     """The units of a file, one after the other.
@@ -158,18 +165,18 @@ def _is_code(element: Event) -> bool:
 
 
 def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str]]:
-    """The text of every unit that has been translated.
+    """The text of every unit that has been translated, not by a machine alone.
 
     Raises:
         FormatError: it is no XLIFF, of other languages, or nothing in it has been translated.
     """
     found = False
     for unit in _Job(file, name, wanted, keep=False).units():
-        if unit.source and unit.target and unit.translated:
+        if unit.source and unit.target and unit.translated and not unit.of_machine:
             found = True
             yield unit.source.text.plain, unit.target.text.plain
     if not found:
-        raise FormatError(f"{name}: none of its units has a target; expected translations to learn from")
+        raise FormatError(f"{name}: none of its units has a target that a person has seen; expected translations")
 
 
 def parts(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Part]:
