@@ -33,7 +33,10 @@ _MARKS = re.compile(
     r"|</(?P<closes>[A-Za-z][\w:.-]*)\s*>"
     r"|<(?!unk>)(?P<opens>[A-Za-z][\w:.-]*)(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+))*\s*(?P<alone>/)?>"
 )
+# Without one of these there is no mark: a first look, as most lines have none.
+_SIGN = re.compile(r"[%{<@]|://|www\.")
 _NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f']\d+| \d{3}(?!\d))*")
+_DIGIT = re.compile(r"\d")
 # Pairs within pairs; what is nested deeper stands alone.
 _DEEPEST = 100
 _PUNCTUATION = frozenset(",.;:!?)")
@@ -73,7 +76,7 @@ def found(line: str, but: re.Pattern[str]) -> Text:
 
 def kept(source: str, target: str) -> bool:
     """Whether ``target`` has every mark of ``source``, as often or more often."""
-    return _codes(source) <= _codes(target)
+    return not _SIGN.search(source) or _codes(source) <= _codes(target)
 
 
 def renumbered(links: Links, source: Text, target: Text) -> tuple[tuple[int, int], ...]:
@@ -87,7 +90,7 @@ def missing_number(source: str, target: str) -> bool:
 
     One digit is often said as a word.
     """
-    return bool(_numbers(source) - _numbers(target))
+    return bool(_DIGIT.search(source) and _numbers(source) - _numbers(target))
 
 
 def _numbers_with_marks(text: Text) -> list[int]:
