@@ -478,6 +478,8 @@ def translate(
             if doubtful is not None and found.doubts:
                 doubtful.write(f"{_row_of(where, line, found)}\n".encode())
 
+        # Several wait for each other at the end of each chunk: so they have larger ones.
+        most = CHUNK if processes == 1 else 4 * CHUNK * processes
         if parts is not None:
             from nmt import documents
             from nmt.formats.document import Wanted
@@ -485,13 +487,11 @@ def translate(
             wanted = Wanted(*translator.languages, two, again)
             translating = functools.partial(translator.translate_scored, advance=bar.update, split=not no_split)
             try:
-                for content in documents.translated(parts(stream, source, wanted), translating, tell):
+                for content in documents.translated(parts(stream, source, wanted), translating, tell, most):
                     out.write(content)
             except (EOFError, lzma.LZMAError, zlib.error) as error:
                 raise CommandError(f"{source} cannot be read: {error}") from error
         else:
-            # Several wait for each other at the end of each chunk: so they have larger ones.
-            most = CHUNK if processes == 1 else 4 * CHUNK * processes
             for chunk in _chunks(lines, most, waiting=source == "-"):
                 prefixed = None if begun is None else list(itertools.islice(begun, len(chunk)))
                 if prefixed is not None and len(prefixed) < len(chunk):

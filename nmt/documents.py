@@ -29,6 +29,7 @@ def translated(
     parts: Iterable[Part],
     translate: Lines,
     tell: Callable[[str, str, Translation], object] = lambda where, line, found: None,
+    most: int | None = None,
 ) -> Iterator[bytes]:
     """The document with every slot filled.
 
@@ -38,8 +39,9 @@ def translated(
     Args:
         translate: translates lines; with ``align`` it also says which word comes from which.
         tell: is told of every line that was translated: where it stands, the line, and what became of it.
+        most: texts that are translated together; None: ``CHUNK``.
     """
-    for chunk in _chunks(parts):
+    for chunk in _chunks(parts, most or CHUNK):
         lines = [
             line
             for slot in chunk
@@ -84,8 +86,8 @@ def _says_something(line: Text) -> bool:
     return any(map(str.isalpha, line.plain))
 
 
-def _chunks(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """The parts, as many at once as have ``CHUNK`` texts or ``_BYTES`` bytes, or a little more."""
+def _chunks(parts: Iterable[Part], most: int) -> Iterator[list[Part]]:
+    """The parts, as many at once as have ``most`` texts or ``_BYTES`` bytes, or a little more."""
     chunk: list[Part] = []
     texts = size = 0
     for part in parts:
@@ -94,7 +96,7 @@ def _chunks(parts: Iterable[Part]) -> Iterator[list[Part]]:
             size += len(part)
         else:
             texts += len(part.texts)
-        if texts >= CHUNK or size >= _BYTES:
+        if texts >= most or size >= _BYTES:
             yield chunk
             chunk, texts, size = [], 0, 0
     yield chunk

@@ -125,6 +125,9 @@ def _to_learn(name: str, data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files`` without what training leaves out."""
     languages = data.source_language, data.target_language
     text = filters.applied(corpus.drop_empty(_cleaned(data, known, files)), data.filters, languages)
+    if not text and data.filters != Filters():
+        told = "; ".join(corpus.describe(text.notes)) or "the files have no pairs"
+        raise CorpusError(f"nothing is left of {name} to train on: {told}")
     faults = filters.glance(text) if data.filters == Filters() else {}
     if sum(faults.values()) >= _FAULTY:
         told = ", ".join(f"{name} {share:.1%}" for name, share in faults.items())

@@ -227,12 +227,15 @@ class Translator:
     def explain(self, line: str, translated: str | None = None) -> Explanation:
         """Where each word of the translation of ``line`` comes from; of another translation, where one is given.
 
+        What has to stay as it is (``nmt.marks``) is left out of both: the model need not have said it.
+
         Raises:
             ValueError: one of them is blank.
         """
         if translated is None:
             (translated,) = (found.text for found in self.translate_scored([line], split=False))
-        return translation.explain(self._engine, self._pieces, line, translated)
+        sides = (marks.found(side, but=self._symbols).plain for side in (line, translated))
+        return translation.explain(self._engine, self._pieces, *sides)
 
     def score(
         self, sources: Sequence[str], targets: Sequence[str], advance: Callable[[int], object] = lambda lines: None

@@ -276,6 +276,11 @@ def test_of_a_broken_document_what_comes_before_can_be_read(tmp_path, caplog):
         read_texts(data)
 
 
+def test_where_filters_leave_nothing_they_are_told(text):
+    with pytest.raises(CorpusError, match=r"nothing is left of the training text to train on: .*filters.lengths.*: 60"):
+        read_texts(toy.settings(text, data__filters={"lengths": 1}).data)
+
+
 def test_a_tag_stands_before_each_source_and_in_the_index(text):
     changes = {"data__train": {**files(text, "train"), "tag": "<a>"}, "pieces__symbols": ["<a>", "<b>", "<c>"]}
     changes["data__mix"] = [{**files(text, "dev"), "tag": "<b>"}, files(text, "dev")]

@@ -142,6 +142,12 @@ def test_with_a_prefix_a_lost_mark_is_not_put_back_but_told(translator):
     assert "marks were lost" in found.doubts
 
 
+def test_marks_are_not_explained(translator):
+    found = translator.explain("one <b>two</b> {x} three")
+    assert found.source == ["one", "two", "three"]
+    assert not {"<b>", "{x}"} & {word.strip() for word in found.target}
+
+
 def test_a_line_of_marks_alone_stays_as_it_is(translator):
     lines = ["%s", " <b>{name}</b> ", "{x}, {y}"]
     assert [(one.text, one.doubts) for one in translator.translate_scored(lines)] == [(line, ()) for line in lines]
