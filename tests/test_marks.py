@@ -204,3 +204,9 @@ def test_marks_that_are_kept_and_numbers_that_are_missing():
     assert not missing_number("in 1999", "في ١٩٩٩")
     assert missing_number("in 1999", "neulich")
     assert not missing_number("7 dogs at {x12}", "sieben Hunde")
+
+
+def test_where_a_sentence_is_one_word_a_mark_stands_as_far_from_its_start():
+    """Nineteen characters become ten: the third of them is the end of what was the first word."""
+    text = projected(found("<b>red</b> car is here now", NONE), "赤い車がここにあるよ", [(0, 0)])
+    assert text.render() == "<b>赤い</b>車がここにあるよ"
