@@ -223,7 +223,7 @@ zwei</seg></tuv></tu>
 """
 
 
-def test_documents_are_read_by_the_recipes_languages(tmp_path):
+def test_documents_are_read_by_the_recipes_languages(tmp_path, monkeypatch):
     """A memory is learnt from, a table with headings beside it, a catalogue steers, and JSON Lines are scored."""
     (tmp_path / "memory.tmx").write_text(MEMORY)
     (tmp_path / "table.csv").write_text('id,Deutsch,English\n1,"vier, fünf","four, five"\n2,,six\n')
@@ -254,6 +254,9 @@ def test_documents_are_read_by_the_recipes_languages(tmp_path):
     assert {name: pairs(part) for name, part in found.parts.items()} == {
         name: pairs(part) for name, part in parts.items()
     }
+    with monkeypatch.context() as patched:  # another version reads the very same file otherwise
+        patched.setattr("nmt.formats.tmx.pairs", lambda *_: iter([("one two!", "eins zwei"), ("three <", "drei <")]))
+        assert index.load(tmp_path / "index.npz", origin) is None
     other = data.model_copy(update={"mix": [data.mix[0].model_copy(update={"columns": ["3", "2"]})]})
     assert index.load(tmp_path / "index.npz", experiment._origin(other)) is None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from json.decoder import scanstring  # type: ignore[attr-defined]  # its stub leaves it out
 from typing import IO, Any
 
 from nmt.formats.document import FormatError, Part, Slot, Text, Wanted
@@ -136,7 +135,7 @@ def _with(line: str, start: int, path: tuple[str, ...], value: str) -> str:
         place = _blank(line, place)
         if line[place] == "}":
             break
-        key, place = scanstring(line, place + 1)
+        key, place = decoder.raw_decode(line, place)
         begin = _blank(line, _blank(line, place) + 1)  # behind the colon
         _, end = decoder.raw_decode(line, begin)
         if key == name:

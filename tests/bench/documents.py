@@ -132,9 +132,9 @@ def measure(job: str, folder: Path, units: int) -> None:
     """One job, in this process: its seconds and its megabytes."""
     import resource
 
-    files = tuple(folder / f"{units}.{ending}" for ending in ("tmx", "en", "de"))
+    memory, source, target = (folder / f"{units}.{ending}" for ending in ("tmx", "en", "de"))
     began = time.perf_counter()
-    found = JOBS[job](*files)  # type: ignore[arg-type]  # three paths
+    found = JOBS[job](memory, source, target)
     seconds = time.perf_counter() - began
     expected = (units + 1) // 2 if job == "a TMX, to learn from" else units
     if found != expected:
