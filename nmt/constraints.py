@@ -26,7 +26,7 @@ class Constraints:
 
     Args:
         pieces: of the target.
-        prefixes: what each sentence's translation begins with; "" is nothing.
+        prefixes: what each sentence's translation begins with, masked as its source is; "" is nothing.
         min_length: pieces before the end may come.
         no_repeat_ngram: so many pieces in a row never come twice; 0 forbids nothing.
 
@@ -98,7 +98,7 @@ class Constraints:
 
     def _spelled(self, pieces: Pieces, prefix: str) -> bytes:
         """The prefix as pieces spell it: normalised, with a mark before each word."""
-        ids = pieces.encode(prefix)
+        (ids,) = pieces.encode_masked([prefix])
         if UNK in ids:
             known = set("".join(pieces.text_of(range(pieces.size))))
             unknown = [

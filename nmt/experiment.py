@@ -41,6 +41,7 @@ from nmt.corpus import Corpus, CorpusError
 from nmt.engines import Engine
 from nmt.evaluation import TestResult
 from nmt.formats.document import Wanted
+from nmt.masks import Masks
 from nmt.recipe import Data, Files, Filters, MixedFiles, Recipe
 from nmt.run import Run, RunError, assign_weights
 from nmt.score import Comparison, Score
@@ -61,6 +62,9 @@ _FAULTY = 0.01
 
 # Pairs of the training text that a shortlist is learnt from, evenly picked: every piece that is not rare is in them.
 _LINKED = 100_000
+
+# Pairs of the training text that are looked through for masks.
+_LOOKED_THROUGH = 200_000
 
 _INDEX = "index.npz"
 _FINE_TUNING = "fine_tuning.json"
@@ -684,6 +688,7 @@ def _train_pieces(run: Run, texts: Texts) -> tuple[pieces.Pieces, pieces.Pieces]
     for text in (texts.train, *texts.mixes.values()):
         for path, lines in zip(run.piece_paths(), (text.source, text.target), strict=True):
             learnt_from[path].append(lines)
+    symbols = [*settings.symbols, *(_learnable_masks(run, texts) if settings.masks else ())]
     for path, sides in learnt_from.items():
         if not path.is_file():
             sentences = corpus.sample(sides, pieces.LARGEST_TEXT)
@@ -694,11 +699,29 @@ def _train_pieces(run: Run, texts: Texts) -> tuple[pieces.Pieces, pieces.Pieces]
                 size=settings.size,
                 character_coverage=settings.character_coverage,
                 byte_fallback=settings.byte_fallback,
-                symbols=settings.symbols,
+                symbols=symbols,
             )
     if run.read_json("pieces.json") is None:
         run.pin_pieces()
     return run.pieces()
+
+
+def _learnable_masks(run: Run, texts: Texts) -> list[str]:
+    """The masks that the model can learn, of pairs at even distances; none where its pieces are there already."""
+    if all(path.is_file() for path in run.piece_paths()):
+        return []
+    to_learn = [texts.train, *texts.mixes.values()]
+
+    def pairs() -> Iterator[tuple[str, str]]:
+        for text in to_learn:
+            count = min(len(text), _LOOKED_THROUGH // len(to_learn))
+            picked = text.pick(np.arange(count) * len(text) // count, text.notes)
+            yield from zip(picked.source, picked.target, strict=True)
+
+    masks = Masks.learnable(pairs(), run.recipe.pieces.symbols)
+    if masks:
+        logger.info("masks that the text is enough for: %s", " ".join(masks))
+    return masks
 
 
 def _batch_tokens(run: Run) -> int:

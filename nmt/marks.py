@@ -19,7 +19,8 @@ from nmt.formats.document import Mark, Text
 
 # Addresses are of ASCII, so that languages without blanks and quotation marks end them.
 _URL = r"[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*[A-Za-z0-9_~/#@$&*+=%-]"
-_MARKS = re.compile(
+# Its groups ``opens`` and ``closes`` hold the name of a tag.
+PATTERN = re.compile(
     rf"(?:https?|ftp)://{_URL}|(?<![A-Za-z0-9.])www\.{_URL}"
     r"|(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
     r"|\$?\{\{[^{}]*\}\}|\$\{[^{}\s]*\}"  # {{ name }}, ${name}
@@ -58,7 +59,7 @@ def found(line: str, but: re.Pattern[str]) -> Text:
     Args:
         but: what looks like a mark and is none.
     """
-    text = Text.marked(line, _MARKS)
+    text = Text.marked(line, PATTERN)
     plain, marks, taken = text.plain, [], 0
     for mark in text.marks:
         if but.match(mark.code):
@@ -75,8 +76,8 @@ def found(line: str, but: re.Pattern[str]) -> Text:
 
 
 def kept(source: str, target: str) -> bool:
-    """Whether ``target`` has every mark of ``source``, as often or more often."""
-    return not _SIGN.search(source) or _codes(source) <= _codes(target)
+    """Whether ``target`` has the marks of ``source``, as often as there: one more "%s" would be as bad as one less."""
+    return not _SIGN.search(source) or _codes(source) == _codes(target)
 
 
 def renumbered(links: Links, source: Text, target: Text) -> tuple[tuple[int, int], ...]:
@@ -102,11 +103,11 @@ def _numbers_with_marks(text: Text) -> list[int]:
 
 
 def _codes(line: str) -> Counter[str]:
-    return Counter(match[0] for match in _MARKS.finditer(line))
+    return Counter(match[0] for match in PATTERN.finditer(line))
 
 
 def _numbers(line: str) -> Counter[str]:
-    found = (re.sub(r"\D", "", match[0]) for match in _NUMBER.finditer(_MARKS.sub(" ", line)))
+    found = (re.sub(r"\D", "", match[0]) for match in _NUMBER.finditer(PATTERN.sub(" ", line)))
     numbers = ("".join(str(unicodedata.digit(digit)) for digit in number) for number in found)  # of any script
     return Counter(number for number in numbers if len(number) > 1)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import sentencex
 
-from nmt import alignment
+from nmt import translation
 from nmt.corpus import without_control
 from nmt.pieces import Pieces
 from nmt.translation import Translation
@@ -148,7 +148,7 @@ class Joiner:
         asked = sentences[0]
         if asked.alignment is None and asked.attention is None:
             return together
-        words = [self._words(sentence) for sentence in paragraph.sentences]
+        words = [len(translation.words(self._source_pieces, sentence)) for sentence in paragraph.sentences]
         source, width = _starts(words, inner)
         target, height = _starts([len(one.text.split()) for one in sentences], spaces)
         if asked.alignment is not None:
@@ -166,10 +166,6 @@ class Joiner:
             table /= np.maximum(table.sum(axis=1, keepdims=True), 1e-30)
             together = together._replace(attention=tuple(map(tuple, table.tolist())))
         return together
-
-    def _words(self, sentence: str) -> int:
-        """How many words the pieces of ``sentence`` spell."""
-        return len(alignment.words(self._source_pieces.text_of(self._source_pieces.encode(without_control(sentence)))))
 
     def _between(self, sentence: str, space: str) -> str:
         """What stands between the translation of ``sentence`` and the next one, where ``space`` stood behind it."""

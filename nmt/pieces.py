@@ -24,6 +24,7 @@ import sentencepiece
 from tqdm import tqdm
 
 from nmt.lattice import Sampler
+from nmt.masks import Masks
 from nmt.symbols import BOS, EOS, PAD, SPECIAL_PIECES, UNK, check_symbols
 
 logger = logging.getLogger("nmt")
@@ -84,6 +85,7 @@ class Pieces:
             )
         self.serialized = serialized
         self._processor = processor
+        self.masks = Masks(self._symbols())
 
     @classmethod
     def load(cls, path: Path) -> "Pieces":
@@ -105,15 +107,22 @@ class Pieces:
         return self._processor.get_piece_size()
 
     def encode(self, line: str) -> list[int]:
-        """The ids of one line, without BOS and EOS; none for a blank line."""
-        return self._processor.encode(_utf8(line))
+        """The ids of one line, masked (``nmt.masks``), without BOS and EOS; none for a blank line."""
+        return self._processor.encode(_utf8(self.masks.masked(line).line))
 
     def encode_lines(self, lines: Iterable[str]) -> list[list[int]]:
         """``encode`` of every line, on all cores."""
+        return self.encode_masked(self.masks.masked(line).line for line in lines)
+
+    def encode_masked(self, lines: Iterable[str]) -> list[list[int]]:
+        """``encode_lines`` of lines whose marks have been masked."""
         return self._processor.encode([_utf8(line) for line in lines])
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids up to the first EOS, always a single line; PAD and BOS are silent, UNK reads " ⁇ "."""
+        """The text of ids up to the first EOS, always a single line; PAD and BOS are silent, UNK reads " ⁇ ".
+
+        Masks stay: only the source knows what they stand for.
+        """
         return self.decode_lines([ids])[0]
 
     def decode_lines(self, rows: Iterable[Iterable[int]]) -> list[str]:
@@ -121,10 +130,16 @@ class Pieces:
         texts = self._processor.decode([_until_eos(row) for row in rows])
         return [text.translate(LINE_BREAKS) for text in texts]
 
+    def _symbols(self) -> list[str]:
+        """The symbols that the pieces were learnt with."""
+        # SentencePiece does not tell which pieces are symbols. They stand behind the special ones, and have no
+        # probability: their score is 0, like that of bytes, where that of a learnt piece is its logarithm.
+        others = range(len(SPECIAL_PIECES), self.size)
+        symbols = takewhile(lambda i: not self._processor.get_score(i) and not self._processor.is_byte(i), others)
+        return [self._processor.id_to_piece(i) for i in symbols]
+
     def sampler(self, alpha: float) -> Sampler:
         """What draws segmentations of encoded text: of learnt pieces alone; bytes, symbols and <unk> stay."""
-        # SentencePiece does not tell which pieces are symbols. They have no probability: their score is 0, like that of
-        # bytes and special pieces, where that of a learnt piece is its logarithm.
         scores = [self._processor.get_score(piece) or None for piece in range(self.size)]
         return Sampler(self.text_of(range(self.size)), scores, alpha)
 
@@ -301,7 +316,8 @@ def learn(
             taken.
         character_coverage: the share of all characters that get a piece of their own, .98 to 1.
         byte_fallback: spells other characters as UTF-8 bytes (256 pieces), so that nothing is unknown.
-        symbols: words such as "<BT>" that are a piece each and never split, wherever they stand.
+        symbols: words such as "<BT>" that are a piece each and never split, wherever they stand; masks
+            (``nmt.masks``) among them stand for what they mask.
 
     Raises:
         PiecesError: no text, or a ``size`` too small for the text's characters.
@@ -309,7 +325,8 @@ def learn(
     """
     check_symbols(symbols)
     # Collected here, so that an error while reading is raised as itself, not as SentencePiece's RuntimeError.
-    lines = [_utf8(sentence) for sentence in sentences if sentence.strip()]
+    masks = Masks(symbols)
+    lines = [_utf8(masks.masked(sentence).line) for sentence in sentences if sentence.strip()]
     if not lines:
         raise PiecesError("no text to train pieces from: every sentence is blank, or there is none")
 

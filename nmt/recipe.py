@@ -163,6 +163,9 @@ class Pieces(Section):
     """share of the characters that get pieces of their own; 0.9995 for Japanese or Chinese"""
     symbols: Annotated[list[str], AfterValidator(_symbols)] = []
     """words that are one piece and never split, for tags such as <BT>"""
+    masks: bool = True
+    """symbols that stand for addresses, placeholders, tags and long numbers, where the text has enough of them to
+    learn where they go"""
     sampling: Sampling = Sampling()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -103,7 +104,8 @@ def translate(
     if prefixes is not None and len(prefixes) != len(lines):
         raise TranslationError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
     source_pieces, target_pieces = pieces
-    sources = source_pieces.encode_lines(map(without_control, lines))
+    masked = [source_pieces.masks.masked(without_control(line)) for line in lines]
+    sources = source_pieces.encode_masked(line for line, _ in masked)
     nothing = Translation("", 0.0, alignment=() if align else None, attention=() if attention else None)
     translations = [nothing] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
@@ -111,31 +113,66 @@ def translate(
     rules = settings.min_length, settings.no_repeat_ngram
     for numbers in _batches(sources, filled, settings.batch_sentences):
         batch = [sources[number] for number in numbers]
-        begun = [without_control(prefixes[number]) if prefixes else "" for number in numbers]
+        begun = [
+            target_pieces.masks.like(without_control(prefixes[number]), masked[number].codes) if prefixes else ""
+            for number in numbers
+        ]
         constraints = Constraints(target_pieces, begun, *rules) if any(begun) or any(rules) else None
-        if settings.loop_guard and settings.sample is None:
-            found_all = best(batch, engine, settings, constraints, max(n_best, settings.beam_size))
-            looped = _unlooped(batch, found_all, engine, settings, target_pieces, begun)
-            hypotheses = [found[:n_best] for found in found_all]
+        looped: set[int] = set()
+        if settings.sample is not None:
+            hypotheses = best(batch, engine, settings, constraints, n_best)
         else:
-            hypotheses, looped = best(batch, engine, settings, constraints, n_best), set()
+            found_all = best(batch, engine, settings, constraints, max(n_best, settings.beam_size))
+            _prefer_masks(batch, found_all, pieces)
+            if settings.loop_guard:
+                looped = _unlooped(batch, found_all, engine, settings, target_pieces, begun)
+            hypotheses = [found[:n_best] for found in found_all]
         texts = iter(target_pieces.decode_lines([one.ids for found in hypotheses for one in found]))
-        tables = iter(_alignments(batch, hypotheses, engine, pieces) if align or attention else itertools.repeat(None))
+        asked = align or attention
+        tables = iter(_alignments(batch, hypotheses, engine, pieces) if asked else itertools.repeat(None))
         for place, (number, found) in enumerate(zip(numbers, hypotheses, strict=True)):
-            first, *others = [
-                Translation(
-                    next(texts),
-                    one.score,
-                    EOS in one.ids,
-                    tuple(alignment.hard(table)) if align and table is not None else None,
-                    tuple(map(tuple, table.tolist())) if attention and table is not None else None,
-                    log_probability=one.mean_log_probability,
+            codes = masked[number].codes
+            listed = []
+            for one, table in zip(found, tables, strict=False):
+                if table is not None and codes:
+                    table = _unmasked(table, (batch[place], one.ids), pieces, codes)
+                listed.append(
+                    Translation(
+                        target_pieces.masks.unmasked(next(texts), codes),
+                        one.score,
+                        EOS in one.ids,
+                        tuple(alignment.hard(table)) if align and table is not None else None,
+                        tuple(map(tuple, table.tolist())) if attention and table is not None else None,
+                        log_probability=one.mean_log_probability,
+                    )
                 )
-                for one, table in zip(found, tables, strict=False)
-            ]
-            translations[number] = first._replace(alternatives=tuple(others), looped=place in looped)
+            translations[number] = listed[0]._replace(alternatives=tuple(listed[1:]), looped=place in looped)
         advance(len(numbers))
     return translations
+
+
+def _prefer_masks(sources: Sequence[Ids], hypotheses: list[list[Hypothesis]], pieces: tuple[Pieces, Pieces]) -> None:
+    """Put what has the masks of its source, as often as there, before what lacks one or has one too many."""
+
+    def masks(side: Pieces, ids: Ids) -> Counter[str]:
+        return Counter(piece for piece in side.text_of(ids) if piece in side.masks.known)
+
+    if pieces[0].masks.known:
+        for source, found in zip(sources, hypotheses, strict=True):
+            if asked := masks(pieces[0], source):
+                found.sort(key=lambda one: asked != masks(pieces[1], one.ids))  # stable
+
+
+def _unmasked(
+    table: np.ndarray, pair: tuple[Ids, Ids], pieces: tuple[Pieces, Pieces], codes: Mapping[str, str]
+) -> np.ndarray:
+    """A soft alignment of words that are masks as one of what these stand for, which is some words or none."""
+    source, target = (
+        [len(words) for words in _spelled(side, said(side, [piece for piece in ids if piece != EOS]), codes)]
+        for side, said, ids in zip(pieces, (Pieces.text_of, _said), pair, strict=True)
+    )
+    spread = np.repeat(table / np.maximum(source, 1), source, axis=1)
+    return np.repeat(spread, target, axis=0)
 
 
 def _unlooped(
@@ -255,12 +292,28 @@ def explain(engine: Engine, pieces: tuple[Pieces, Pieces], line: str, translated
         raise TranslationError(f"there is nothing to explain: {line!r} → {translated!r}; both need a word")
     source, target = pieces[0].text_of(ids[0]), _said(pieces[1], ids[1])
     log_probabilities, attention = score(engine, [ids[0]], [ids[1]])
+
+    def shown(side: Pieces, said: Sequence[str], text: str) -> list[str]:
+        return [" ".join(words) for words in _spelled(side, said, side.masks.masked(text).codes)]
+
     return Explanation(
-        alignment.words(source),
-        alignment.words(target),
+        shown(pieces[0], source, line),
+        shown(pieces[1], target, translated),
         alignment.soft(source, target, attention[0]),
         np.exp(alignment.mean_of_words(target, log_probabilities[0])),
     )
+
+
+def words(side: Pieces, line: str) -> list[str]:
+    """The words of ``line`` as its pieces spell them: an alignment numbers these."""
+    text, codes = side.masks.masked(without_control(line))
+    (ids,) = side.encode_masked([text])
+    return [word for words in _spelled(side, side.text_of(ids), codes) for word in words]
+
+
+def _spelled(side: Pieces, said: Sequence[str], codes: Mapping[str, str]) -> list[list[str]]:
+    """For each word of pieces itself; for one with a mask the words that it stands for."""
+    return [side.masks.unmasked(word, codes).split() for word in alignment.words(said)]
 
 
 def score_pairs(

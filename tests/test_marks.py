@@ -198,8 +198,9 @@ def test_a_mark_takes_its_blank_along_where_punctuation_follows():
 
 
 def test_marks_that_are_kept_and_numbers_that_are_missing():
-    assert kept("%s and %s", "%s %s und {x}")
+    assert kept("%s and {x}", "{x} und %s")
     assert not kept("%s and %s", "%s und")
+    assert not kept("%s and %d", "%s und %d und %d")  # for which a program would have no value
     assert not missing_number("10,000 or 10 000 or 10.000", "10.000 10 000 10\u202f000")
     assert not missing_number("in 1999", "في ١٩٩٩")
     assert missing_number("in 1999", "neulich")
