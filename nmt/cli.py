@@ -358,6 +358,7 @@ def evaluate(
 @click.option("--json", "as_json", is_flag=True, help="Write a JSON object a line, with all that is known.")
 @click.option("--attention", is_flag=True, help="With --json: what attention each word paid to those of the source.")
 @click.option("--prefixes", metavar="FILE", help="Line i of FILE is what translation i begins with.")
+@click.option("--tag", metavar="TAG", help="What the model reads before each sentence, as in training: <LEGAL>, say.")
 @click.option("--review", metavar="FILE", help="List the lines there that a person should look at, and why.")
 @click.option("--no-split", is_flag=True, help="Translate a line as it is, even if it has several sentences.")
 @click.option(
@@ -384,6 +385,7 @@ def translate(
     as_json: bool,
     attention: bool,
     prefixes: str | None,
+    tag: str | None,
     review: str | None,
     no_split: bool,
     ending: str | None,
@@ -485,7 +487,9 @@ def translate(
             from nmt.formats.document import Wanted
 
             wanted = Wanted(*translator.languages, two, again)
-            translating = functools.partial(translator.translate_scored, advance=bar.update, split=not no_split)
+            translating = functools.partial(
+                translator.translate_scored, advance=bar.update, split=not no_split, tag=tag
+            )
             try:
                 for content in documents.translated(parts(stream, source, wanted), translating, tell, most):
                     out.write(content)
@@ -504,6 +508,7 @@ def translate(
                     attention=attention,
                     prefixes=prefixed,
                     split=not no_split,
+                    tag=tag,
                 )
                 for line, found in zip(chunk, translated, strict=True):
                     number += 1

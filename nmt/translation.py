@@ -77,6 +77,7 @@ def translate(
     align: bool = False,
     attention: bool = False,
     prefixes: Sequence[str] | None = None,
+    tag: str | None = None,
 ) -> list[Translation]:
     """Translate ``lines``; a line without anything to translate stays empty and never reaches the model.
 
@@ -90,6 +91,7 @@ def translate(
         align: whether each says which word comes from which.
         attention: whether each says what attention its words paid to those of the source.
         prefixes: what the translation of each line begins with; "" is nothing.
+        tag: what the model reads before each line, as in training (data.train.tag); alignments do not count it.
 
     Raises:
         TranslationError: more translations than the beam holds, or not a prefix a line.
@@ -106,6 +108,9 @@ def translate(
     source_pieces, target_pieces = pieces
     masked = [source_pieces.masks.masked(without_control(line)) for line in lines]
     sources = source_pieces.encode_masked(line for line, _ in masked)
+    if tag is not None:
+        tagged = source_pieces.encode_masked(f"{tag} {line}" for line, _ in masked)
+        sources = [with_tag if ids else [] for with_tag, ids in zip(tagged, sources, strict=True)]
     nothing = Translation("", 0.0, alignment=() if align else None, attention=() if attention else None)
     translations = [nothing] * len(lines)
     filled = [number for number, ids in enumerate(sources) if ids]
@@ -136,6 +141,8 @@ def translate(
             for one, table in zip(found, tables, strict=False):
                 if table is not None and codes:
                     table = _unmasked(table, (batch[place], one.ids), pieces, codes)
+                if table is not None and tag is not None:
+                    table = table[:, 1:] / np.maximum(table[:, 1:].sum(axis=1, keepdims=True), 1e-30)
                 listed.append(
                     Translation(
                         target_pieces.masks.unmasked(next(texts), codes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -43,7 +44,8 @@ class Translator:
     ) -> None:
         self._engine, self._pieces = engine, pieces
         self._data, self._search = recipe.data, recipe.search
-        symbols = "|".join(map(re.escape, recipe.pieces.symbols))
+        self._tags = recipe.pieces.symbols
+        symbols = "|".join(map(re.escape, self._tags))
         self._symbols = re.compile(f"(?:{symbols}) ?" if symbols else "(?!)")
         self._confidence = confidence
 
@@ -112,6 +114,7 @@ class Translator:
         attention: bool = False,
         prefixes: Sequence[str] | None = None,
         split: bool = True,
+        tag: str | None = None,
     ) -> list[Translation]:
         """As ``translate``, each with its ``text``, its ``score``, and whether it ``finished`` within its limit.
 
@@ -133,13 +136,21 @@ class Translator:
         With ``n_best`` each also has as many ``alternatives`` less one, with ``align`` an ``alignment``: pairs of the
         numbers of a source word and of the word of the translation that comes from it, with
         ``attention`` what each word of the translation paid to those of the source. ``prefixes`` are what the
-        translation of each line begins with, as a translator has typed it; "" is nothing.
+        translation of each line begins with, as a translator has typed it; "" is nothing. ``tag`` is what the model
+        reads before each sentence, as it has learnt from text with ``data.train.tag``; it counts as no word.
 
         Raises:
-            ValueError: ``lines`` is one string, ``n_best`` is more than the beam, or a prefix cannot be spelt.
+            ValueError: ``lines`` is one string, ``n_best`` is more than the beam, a prefix cannot be spelt, or the
+                model knows no such tag.
         """
         check(lines, prefixes)
-        told = self._translated(lines, advance, prefixes, split, n_best=n_best, align=align, attention=attention)
+        if tag is not None and tag not in self._tags:
+            known = f"it has learnt {', '.join(self._tags)}" if self._tags else "it has learnt none (pieces.symbols)"
+            raise TranslatorError(f"the model knows no tag {tag!r}; {known}")
+        translated = functools.partial(
+            self._translated, advance=advance, split=split, n_best=n_best, attention=attention, tag=tag
+        )
+        told = translated(lines, prefixes=prefixes, align=align)
         plain = [self._symbols.sub("", line) for line in lines]  # what they tell the model is not said in a translation
         lost = [
             number
@@ -152,7 +163,7 @@ class Translator:
         elif lost:
             texts = [marks.found(lines[number], but=self._symbols) for number in lost]
             without = [text.plain for text in texts]
-            again = self._translated(without, advance, None, split, n_best=n_best, align=True, attention=attention)
+            again = translated(without, prefixes=None, align=True)
             for number, text, one in zip(lost, texts, again, strict=True):
                 if any(map(str.isalnum, text.plain)):
                     told[number] = _doubted(_with_marks(one, text, align), MOVED_MARKS)
@@ -166,13 +177,14 @@ class Translator:
     def _translated(
         self,
         lines: Sequence[str],
+        *,
         advance: Callable[[int], object],
         prefixes: Sequence[str] | None,
         split: bool,
-        *,
         n_best: int,
         align: bool,
         attention: bool,
+        tag: str | None,
     ) -> list[Translation]:
         """As ``translate_scored``, whatever becomes of marks and numbers."""
         begun = [""] * len(lines) if prefixes is None else prefixes
@@ -192,6 +204,7 @@ class Translator:
             align=align,
             attention=attention,
             prefixes=[prefix for part, prefix in zip(parts, begun, strict=True) for _ in part.sentences],
+            tag=tag,
         )
         judged = map(self._judged, found)
         joiner = Joiner(self._pieces[0], self._data.source_language, self._data.target_language)

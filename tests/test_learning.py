@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import toy
 
 ROOT = Path(__file__).resolve().parent.parent
 NMT = str(Path(sys.executable).with_name("nmt"))
@@ -41,3 +42,51 @@ def test_the_demo_translates_unseen_sentences_and_a_beam_does_it_no_worse(tmp_pa
     greedy, beam = bleu("--beam", "1"), bleu()
     assert beam >= 60.0
     assert beam >= greedy
+
+
+@pytest.mark.slow
+def test_marks_that_no_training_text_has_are_carried_over_by_what_stands_for_them(tmp_path: Path) -> None:
+    """A minute: with masks the model puts every unseen mark where it belongs; without it loses many."""
+    for name, seed, count in (("train", 1, 3000), ("dev", 2, 100), ("test", 3, 300)):
+        for language, text in zip(("en", "de"), toy.marked_lines(count, seed), strict=True):
+            (tmp_path / f"{name}.{language}").write_text("".join(f"{line}\n" for line in text))
+    recipe = {
+        "data": {
+            "source_language": "en",
+            "target_language": "de",
+            "train": {"source": "train.en", "target": "train.de"},
+            "development": {"source": "dev.en", "target": "dev.de"},
+        },
+        "pieces": {"size": 400},
+        "model": dict.fromkeys(
+            ("embedding_units", "encoder_units", "decoder_units", "attention_units", "readout_units"), 64
+        ),
+        "training": {
+            "updates": 400, "batch_tokens": 1000, "learning_rate": 0.005, "warmup_updates": 30, "validate_every": 200,
+        },
+        "device": {"threads": 1},
+    }  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    source, target = toy.marked_lines(300, 3)
+
+    def said(masks: str) -> tuple[int, int]:
+        """How many marks the model loses, and how many stand first, where they belong."""
+        run = tmp_path / masks
+        command = [NMT, "train", "recipe.yaml", "--set", f"pieces.masks={masks}", "--run", str(run)]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=600)
+        done = subprocess.run(
+            [NMT, "translate", str(run), "test.en", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(found) == len(source)
+        marks = [line.split()[0] for line in target]
+        assert all(mark in one["translation"] for mark, one in zip(marks, found, strict=True))  # put back where it was lost
+        lost = sum(any("marks were lost" in doubt for doubt in one.get("doubts", ())) for one in found)
+        return lost, sum(one["translation"].startswith(mark) for mark, one in zip(marks, found, strict=True))
+
+    lost, first = said("true")
+    assert lost <= 3
+    assert first >= 295
+    lost_without, first_without = said("false")
+    assert lost_without > 10 * max(1, lost)
+    assert first > first_without

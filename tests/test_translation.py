@@ -13,6 +13,7 @@ from nmt.constraints import Constraints
 from nmt.corpus import Corpus
 from nmt.engines.keras_engine import KerasEngine
 from nmt.loops import loops
+from nmt.pieces import learn
 from nmt.recipe import Sample, Search
 from nmt.symbols import BOS, EOS, PAD, UNK
 from nmt.translation import best, length_limit, score, translate
@@ -302,6 +303,116 @@ def test_an_engine_follows_the_weights_of_its_model(engine, pieces):
     for variable, value in zip(engine.models[0].trainable_variables, kept, strict=True):
         variable.assign(value)
     assert translate(engine, pieces, LINES, GREEDY) == before
+
+
+# --- masks and tags ---
+
+
+@pytest.fixture(scope="module")
+def masked():
+    """Pieces with masks and a tag."""
+    source, target = toy.lines(60)
+    symbols = ["<BT>", "⟦mark1⟧", "⟦mark2⟧", "⟦number1⟧"]
+    text = [*source, *target, "< > { } ="]
+    model = learn(text, size=60, character_coverage=1.0, byte_fallback=False, symbols=symbols)
+    return model, model
+
+
+@pytest.fixture(scope="module", params=["recurrent", "parallel"])
+def masked_engine(request, masked):
+    return KerasEngine(toy.decided_model(masked[0].size, model__flow=request.param))
+
+
+@pytest.mark.parametrize("settings", [GREEDY, BEAM])
+def test_what_a_mask_stands_for_comes_back(masked, settings):
+    lines = ["one %s two", "{b} three {a}", "", "https://a.example/?x=1 and 1984!", "{{ user name }} one"]
+    echo = Echo()
+    found = translate(echo, masked, lines, settings)
+    assert [one.text for one in found[:3]] == lines[:3]
+    assert found[3].text.startswith("https://a.example/?x=1 ")
+    assert " 1984" in found[3].text
+    assert found[4].text == lines[4]
+    assert max(width for _, width in echo.shapes) < 20  # an address is one piece
+
+
+def test_of_a_beam_that_is_best_which_keeps_the_masks(masked):
+    """The engine likes best what lacks the mask, and then what has it twice."""
+    word, mask = masked[1].encode("eins")[-1], masked[1].encode("%s")[-1]
+    assert masked[1].text_of([mask]) == ["⟦mark1⟧"]
+    paths = {(word, EOS): -1.0, (mask, mask, EOS): -2.0, (mask, EOS): -3.0, (word, word, EOS): -4.0}
+
+    class Told:
+        size = masked[1].size
+
+        def start(self, source, beam_size, candidates):
+            def expand(tokens, parents, bias, state, memory):
+                said = [
+                    (*state[parent], token) if token != BOS else ()
+                    for parent, token in zip(parents, tokens, strict=True)
+                ]
+                scores = np.full((len(tokens), self.size), -50.0)
+                for row, begun in enumerate(said):
+                    for path, sure in paths.items():
+                        if path[: len(begun)] == begun and len(path) > len(begun):
+                            after = path[len(begun)]
+                            scores[row, after] = max(scores[row, after], 0.0 if begun else sure)
+                order = np.argsort(-scores, axis=1, kind="stable")[:, :candidates]
+                taken = np.take_along_axis(scores, order, axis=1)
+                return search.Candidates(taken, order, np.ones((len(tokens), 1), "float32")), said
+
+            return expand, [()] * (len(source) * beam_size), None
+
+    settings = Search(beam_size=4, loop_guard=False, length_penalty=0.0)
+    (one, other) = translate(Told(), masked, ["two {x}", "two"], settings, n_best=4)
+    assert one.text == "{x}"
+    assert other.text == "eins"
+    (greedy,) = translate(Told(), masked, ["two {x}"], GREEDY)
+    assert greedy.text == "eins"  # the translator puts it back
+
+
+def test_a_translation_that_begins_with_marks_begins_as_it_is_told(masked, masked_engine):
+    prefixes = ["{b} zw", "{b} und {a}"]
+    lines = ["one {a} two {b}", "three {a} four {b}"]
+    for one, prefix in zip(translate(masked_engine, masked, lines, LONG, prefixes=prefixes), prefixes, strict=True):
+        assert one.text.startswith(prefix)
+
+
+def test_attention_is_that_of_what_masks_stand_for(masked, masked_engine):
+    """A mask is one word, what it stands for is three here: each has a third of what was paid to the mask."""
+    wide, narrow = "one {{ a b }} two", "one {x} two"
+    (one,), (other,) = (
+        translate(masked_engine, masked, [line], LONG, align=True, attention=True) for line in (wide, narrow)
+    )
+    for found, line in ((one, wide), (other, narrow)):
+        assert np.shape(found.attention) == (len(found.text.split()), len(line.split()))
+        np.testing.assert_allclose(np.sum(found.attention, axis=1), 1, atol=1e-6)
+    said = [word for word in other.text.split() for _ in range(4 if "{x}" in word else 1)]
+    rows = [
+        row
+        for row, word in zip(other.attention, other.text.split(), strict=True)
+        for _ in range(4 if "{x}" in word else 1)
+    ]
+    assert len(said) == len(rows) == len(one.attention)
+    for row, expected in zip(one.attention, rows, strict=True):
+        first, mask, last = expected
+        np.testing.assert_allclose(row, [first, *[mask / 4] * 4, last], atol=1e-6)
+
+
+def test_a_tag_is_read_and_counts_as_no_word(masked, masked_engine):
+    lines = ["one two", "", "three %s"]
+    told = translate(Echo(), masked, lines, GREEDY, tag="<BT>")
+    assert [one.text for one in told] == ["<BT> one two", "", "<BT> three %s"]
+    found = translate(masked_engine, masked, lines, LONG, align=True, attention=True, tag="<BT>")
+    by_hand = translate(
+        masked_engine, masked, [f"<BT> {line}" * bool(line) for line in lines], LONG, align=True, attention=True
+    )
+    for one, other, line in zip(found, by_hand, lines, strict=True):
+        assert (one.text, one.score) == (other.text, other.score)
+        if line:
+            rest = np.array(other.attention)[:, 1:]
+            np.testing.assert_allclose(one.attention, rest / rest.sum(axis=1, keepdims=True), atol=1e-6)
+            assert {link[0] for link in one.alignment} <= set(range(len(line.split())))
+    assert found[0].text != translate(masked_engine, masked, lines, LONG)[0].text
 
 
 # --- circles ---

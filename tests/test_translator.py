@@ -30,6 +30,7 @@ from nmt import experiment, score, translation
 from nmt.cli import commands
 from nmt.confidence import Confidence
 from nmt.processes import Processes
+from nmt.symbols import EOS, PAD
 from nmt.translator import Translator, TranslatorError
 
 NMT = Path(sys.executable).with_name("nmt")
@@ -151,6 +152,27 @@ def test_marks_are_not_explained(translator):
 def test_a_line_of_marks_alone_stays_as_it_is(translator):
     lines = ["%s", " <b>{name}</b> ", "{x}, {y}"]
     assert [(one.text, one.doubts) for one in translator.translate_scored(lines)] == [(line, ()) for line in lines]
+
+
+def test_a_tag_stands_before_every_sentence(run, translator, directory):
+    recipe = run.recipe.model_copy(update={"pieces": run.recipe.pieces.model_copy(update={"symbols": ["<a>"]})})
+    asked = []
+
+    class Engine:
+        size = run.pieces()[1].size
+
+        def start(self, source, *sizes):
+            asked.extend(source.tolist())
+            return translator._engine.start(source, *sizes)
+
+    tagged = Translator(Engine(), run.pieces(), recipe)
+    tagged.translate_scored(["one two. three", ""], tag="<a>")
+    sentences = run.pieces()[0].encode_lines(["<a> one two.", "<a> three"])
+    assert sorted([piece for piece in row if piece not in (PAD, EOS)] for row in asked) == sorted(sentences)
+    with pytest.raises(TranslatorError, match="knows no tag '<b>'; it has learnt <a>"):
+        tagged.translate_scored(["one"], tag="<b>")
+    result = told(directory, "--tag", "<b>", text=b"one", code=2)
+    assert "the model knows no tag '<b>'; it has learnt none (pieces.symbols)" in result.output
 
 
 # --- paragraphs ---

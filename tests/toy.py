@@ -39,6 +39,21 @@ def lines(count: int, seed: int = 1) -> tuple[list[str], list[str]]:
     return source, target
 
 
+def marked_lines(count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Pairs of two to six words said one by one and, first of all in the target, a mark that no other pair has."""
+    random = np.random.default_rng(seed)
+    source, target = [], []
+    for number in range(count):
+        numbers = random.integers(0, 10, random.integers(2, 7)).tolist()
+        name = "".join(random.choice([*"abcdefghijklmnopqrstuvwxyz_"], random.integers(3, 9))) + str(number)
+        mark = ["{%s}", "%%(x%s)s", "https://x%s.example/", "<x%s/>"][random.integers(4)] % name
+        words = [ENGLISH[number] for number in numbers]
+        words.insert(random.integers(len(words) + 1), mark)
+        source.append(" ".join(words))
+        target.append(" ".join([mark, *(GERMAN[number] for number in numbers)]))
+    return source, target
+
+
 def write_text(directory: Path, count: int = 60) -> Path:
     """Two aligned files, train.en and train.de, in ``directory``."""
     for language, text in zip(("en", "de"), lines(count), strict=True):
@@ -83,7 +98,7 @@ def write_run(directory: Path, text: Path, seed: int = 3, **changes: object):
 
     run = Run.open(directory, settings(text, **changes))
     run.begin()
-    piece_settings = run.recipe.pieces.model_dump(exclude={"joint", "sampling"})
+    piece_settings = run.recipe.pieces.model_dump(exclude={"joint", "sampling", "masks"})
     train_pieces([*lines(60)[0], *lines(60)[1]], run.piece_paths()[0], **piece_settings)
     run.pin_pieces()
     experiment._check_corpus(run, experiment.read_texts(run.recipe.data))

@@ -111,7 +111,7 @@ def prepare(settings: Recipe, folder: Path) -> dict[str, Any]:
         raise SystemExit("the contestants share one vocabulary: choose a recipe with pieces.joint: true")
     texts = experiment.read_texts(settings.data)
     learned = pieces.learn(
-        [*texts.train.source, *texts.train.target], **settings.pieces.model_dump(exclude={"joint", "sampling"})
+        [*texts.train.source, *texts.train.target], **settings.pieces.model_dump(exclude={"joint", "sampling", "masks"})
     )
     source, target = (learned.encode_lines(side) for side in (texts.train.source, texts.train.target))
     longest = settings.data.max_length
