@@ -961,6 +961,10 @@ def export(
     from nmt.export import savedmodel
 
     savedmodel.export(model, *run.pieces(), run.recipe.search, Path(destination))
+    if run.pieces()[0].masks.known:
+        logger.warning(
+            "a SavedModel does not mask what the model has not learnt to spell: see %s/README.md", destination
+        )
     logger.info("exported to %s; a client of it:", destination)
     _print(
         "import tensorflow as tf, tensorflow_text\n"

@@ -80,7 +80,9 @@ def test_marks_that_no_training_text_has_are_carried_over_by_what_stands_for_the
         found = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(found) == len(source)
         marks = [line.split()[0] for line in target]
-        assert all(mark in one["translation"] for mark, one in zip(marks, found, strict=True))  # put back where it was lost
+        assert all(
+            mark in one["translation"] for mark, one in zip(marks, found, strict=True)
+        )  # put back where it was lost
         lost = sum(any("marks were lost" in doubt for doubt in one.get("doubts", ())) for one in found)
         return lost, sum(one["translation"].startswith(mark) for mark, one in zip(marks, found, strict=True))
 

@@ -104,6 +104,17 @@ What comes back is in the same form (without `{eos}` where a translation was cut
 The SentencePiece models are `ids/assets.extra/source.model` and `target.model`.
 """
 
+_MASKS = """
+## Masks
+
+This model has not learnt to spell addresses, placeholders, tags and long numbers, but has read symbols instead:
+{masks}. The graphs take text as it is: mask it before, and unmask what comes back, as `nmt.masks` does:
+
+    masks = nmt.masks.Masks({names})
+    line, codes = masks.masked("Call %(user)s!")
+    translation = masks.unmasked(translate(line), codes)
+"""
+
 # Settings of search that the host's loop alone obeys; the guard against loops is the host's too, and is left out.
 _NOT_IN_GRAPH = ("diversity", "min_length", "no_repeat_ngram", "sample")
 
@@ -188,7 +199,7 @@ def export(
     ids = signatures.of_ids(portable, search)
     text = signatures.of_text(portable, search, source_tokenizer, target_tokenizer)
     weights = [weight.value for weight in portable.weights]
-    readme = _readme(tf.__version__, search, model)
+    readme = _readme(tf.__version__, search, model, sorted(source_pieces.masks.known))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as beside:
@@ -216,22 +227,26 @@ def _portable(model: TranslationModel) -> TranslationModel:
     return portable
 
 
-def _readme(version: str, search: recipe.Search, model: TranslationModel) -> str:
+def _readme(version: str, search: recipe.Search, model: TranslationModel, masks: list[str]) -> str:
     """How what was exported is used."""
     bounds = signatures.bounds(model)
     example = {name: min(getattr(search, name), setting.highest) for name, setting in bounds.items()}
-    return _README.format(
-        version=version,
-        beam_size=search.beam_size,
-        none=signatures.NONE,
-        settings="\n".join(
-            f"| `{name}` | {dtype} | {lowest} | {highest} | {recipe.Search.model_fields[name].description} |"
-            for name, (dtype, lowest, highest) in bounds.items()
-        ),
-        example=json.dumps(example)[1:-1],
-        arguments=", ".join(f"{name}={value}" for name, value in example.items()),
-        eos=EOS,
-        pad=PAD,
+    masked = _MASKS.format(masks=", ".join(f"`{mask}`" for mask in masks), names=masks) if masks else ""
+    return (
+        _README.format(
+            version=version,
+            beam_size=search.beam_size,
+            none=signatures.NONE,
+            settings="\n".join(
+                f"| `{name}` | {dtype} | {lowest} | {highest} | {recipe.Search.model_fields[name].description} |"
+                for name, (dtype, lowest, highest) in bounds.items()
+            ),
+            example=json.dumps(example)[1:-1],
+            arguments=", ".join(f"{name}={value}" for name, value in example.items()),
+            eos=EOS,
+            pad=PAD,
+        )
+        + masked
     )
 
 
