@@ -211,7 +211,10 @@ def test_a_column_is_not_both_the_source_and_the_target():
 def test_pairs_of_a_table():
     content = 'id,en,de\n1,"a\nb",c\n\n2,d,e\n'.encode("utf-16")
     wanted = Wanted("en", "de")
-    assert list(formats.pairs("a.csv")(io.BytesIO(content), "a.csv", wanted)) == [("a\nb", "c"), ("d", "e")]
+    assert list(formats.pairs("a.csv")(io.BytesIO(content), "a.csv", wanted)) == [
+        ("a\nb", "c", 2),
+        ("d", "e", 5),
+    ]
     with pytest.raises(FormatError, match=r"line 3: expected a source and a target in columns 1 and 2, received 1"):
         list(formats.pairs("a.csv")(io.BytesIO(b"source,target\na,b\nc\n"), "a.csv", wanted))
 
@@ -356,7 +359,7 @@ def test_json_that_cannot_be_filled_is_told(content, wanted, message):
 def test_pairs_of_json_lines():
     wanted = Wanted("en", "de")
     content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n'
-    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b")]
+    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b", 1)]
     with pytest.raises(FormatError, match=r"a\.jsonl: no line has both en and de; name the two"):
         list(formats.pairs("a.jsonl")(io.BytesIO(b'{"en": "c"}\n'), "a.jsonl", wanted))
 

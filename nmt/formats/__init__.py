@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from nmt.formats.document import FormatError, Part, Wanted
+from nmt.formats.document import FormatError, Pair, Part, Wanted
 
 COMPRESSED = (".gz", ".bz2", ".xz")
 
@@ -34,7 +34,7 @@ ENDINGS = {
 # Of which there is nothing to learn by itself.
 _OF_ONE_LANGUAGE = ("subtitles", "markdown")
 
-Pairs = Callable[[IO[bytes], str, Wanted], Iterator[tuple[str, str]]]
+Pairs = Callable[[IO[bytes], str, Wanted], Iterator[Pair]]
 Parts = Callable[[IO[bytes], str, Wanted], Iterator[Part]]
 
 

@@ -142,6 +142,14 @@ def _kind(match: re.Match[str]) -> tuple[str, str]:
     return "", ""
 
 
+class Pair(NamedTuple):
+    """A text and its translation."""
+
+    source: str
+    target: str
+    line: int  # of the document, from 1, where the unit begins that has both
+
+
 class Slot(NamedTuple):
     """A place for translations."""
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, speaks
+from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted, speaks
 from nmt.formats.lines import TextLines
 
 # What a row is guessed from.
@@ -90,7 +90,7 @@ class _Table:
         return text
 
 
-def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[tuple[str, str]]:
+def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[Pair]:
     """Both columns of every row that has text in them.
 
     Raises:
@@ -107,7 +107,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Ite
                 f"{name}, line {number:,}: expected a source and a target in columns {table.columns[0] + 1} and "
                 f"{table.columns[1] + 1}, received {len(cells)} column(s): {cells[0][:40]!r}"
             )
-        yield cells[table.columns[0]], cells[table.columns[1]]
+        yield Pair(cells[table.columns[0]], cells[table.columns[1]], number)
 
 
 def parts(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[Part]:

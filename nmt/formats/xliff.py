@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
-from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, edited, not_there, speaks
+from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted, edited, not_there, speaks
 from nmt.formats.markup import Event, Markup, content, rendered, without
 
 _MACHINE_1 = ' state="needs-review-translation" state-qualifier="mt-suggestion"'
@@ -37,6 +37,7 @@ class _Unit(NamedTuple):
     """A trans-unit of 1.2, a segment of 2.x."""
 
     about: dict[str, str]  # its attributes
+    line: int
     tag: tuple[int, int]  # the bytes of its first tag
     source: _Side | None
     target: _Side | None
@@ -148,6 +149,7 @@ class _Job:
                 space = last.end
         return _Unit(
             element.attributes,
+            element.line,
             (element.start, element.end),
             sides.get("source"),
             sides.get("target"),
@@ -164,7 +166,7 @@ def _is_code(element: Event) -> bool:
     return protected or element.name in ("x", "bx", "ex", "ph", "bpt", "ept", "it", "sc", "ec", "sm", "em", "cp")
 
 
-def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str]]:
+def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Pair]:
     """The text of every unit that has been translated, not by a machine alone.
 
     Raises:
@@ -174,7 +176,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
     for unit in _Job(file, name, wanted, keep=False).units():
         if unit.source and unit.target and unit.translated and not unit.of_machine:
             found = True
-            yield unit.source.text.plain, unit.target.text.plain
+            yield Pair(unit.source.text.plain, unit.target.text.plain, unit.line)
     if not found:
         raise FormatError(f"{name}: none of its units has a target that a person has seen; expected translations")
 
