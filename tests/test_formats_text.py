@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import babel
 import pysubs2
 import pytest
 from hypothesis import assume, example, given, settings
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nmt import documents, formats
+from nmt.formats import languages
 from nmt.formats import lines as lines_module
 from nmt.formats.document import FormatError, Mark, Slot, Text, Wanted
 from nmt.formats.lines import TextLines
@@ -201,6 +203,54 @@ def test_columns_of_a_table(content, wanted, expected):
 )
 def test_a_table_that_is_none_is_told(content, wanted, message):
     refused("a.csv", content.encode(), message, **wanted)
+
+
+TEXT = "text; if it has headings, name the columns by them"
+
+
+@pytest.mark.parametrize(
+    ("first", "columns", "said"),
+    [
+        # With numbers, both cells have to be headings.
+        ("source,target", ("1", "2"), "headings"),
+        ("Target,Source", ("2", "1"), "headings"),
+        ("n,en-GB,de_AT", ("2", "3"), "headings"),
+        ("English,GERMAN", ("1", "2"), "headings"),
+        ("English,Deutsch", ("1", "2"), "headings"),
+        ("English", ("1", "2"), "headings"),
+        ("source,Quelle", ("1", "2"), TEXT),
+        ("English,Französisch", ("1", "2"), TEXT),
+        ("Term,Begriff", ("1", "2"), TEXT),
+        ("source,a,b", ("2", "3"), TEXT),
+        # One name is enough.
+        ("Term,Begriff", ("Term", "2"), "headings"),
+        # Where nothing is asked for, languages and sides are.
+        ("English,German", None, None),
+        ("n,Deutsch,English", None, None),
+        ("Term,Begriff", None, TEXT),
+        ("Term,Begriff", ("term", "begriff"), None),
+    ],
+)
+def test_whether_a_first_row_has_headings_is_told(first, columns, said, caplog):
+    caplog.set_level("INFO")
+    content = f"{first}\none,two,three\n"
+    found = list(formats.pairs("a.csv")(io.BytesIO(content.encode()), "a.csv", Wanted("en", "de", columns)))
+    told = f"a.csv: its first row ({first.replace(',', ', ')}) is read as {said}"
+    assert caplog.messages == ([] if said is None else [told])
+    assert len(found) == 1 + (said == TEXT)
+
+
+def test_languages_are_named_as_the_cldr_has_them():
+    """Whose names Babel tells."""
+    for code, names in languages.NAMES.items():
+        locale = babel.Locale.parse(code)
+        assert names == (babel.Locale("en").languages[code], locale.languages[code])
+        assert languages.is_named(f" {names[0].upper()}\n", f"{code}-XX")
+        assert languages.is_named(names[1].lower(), code.upper())
+    assert languages.is_named("de-AT", "de")
+    assert not languages.is_named("German", "en")
+    assert not languages.is_named("", "de")
+    assert not languages.is_named("Klingon", "tlh")
 
 
 def test_a_column_is_not_both_the_source_and_the_target():
