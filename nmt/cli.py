@@ -172,6 +172,11 @@ _SET = click.option(
 )
 
 
+_COLUMNS = click.option(
+    "--columns", metavar="SOURCE,TARGET", help="Of a table or JSONL: names of columns, or numbers from 1."
+)
+
+
 def _with_search(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every command that searches for translations."""
     beam = click.option("--beam", type=int, metavar="N", help="Beam size instead of the recipe's; 1 is greedy.")
@@ -212,7 +217,10 @@ def _print(text: str) -> None:
 @click.argument("target", required=False)
 @click.option("--source-language", metavar="CODE", help="Where the file name does not tell, for example en.")
 @click.option("--target-language", metavar="CODE", help="The same of the target.")
-def new(source: str, target: str | None, source_language: str | None, target_language: str | None) -> None:
+@_COLUMNS
+def new(
+    source: str, target: str | None, source_language: str | None, target_language: str | None, columns: str | None
+) -> None:
     """Write a recipe for your own text.
 
     SOURCE and TARGET are files whose line i translates line i of the other; or SOURCE is one TSV file, or a document
@@ -224,7 +232,7 @@ def new(source: str, target: str | None, source_language: str | None, target_lan
     """
     from nmt import draft
 
-    drafted = draft.draft(source, target, source_language, target_language)
+    drafted = draft.draft(source, target, source_language, target_language, _two(columns))
     for reason in drafted.reasons:
         logger.info("%s", reason)
     _print(str(drafted))
@@ -366,7 +374,7 @@ def evaluate(
     metavar="NAME",
     help="What FILE or standard input is, where its name does not tell: po, tmx, ..., or text for lines.",
 )
-@click.option("--columns", metavar="SOURCE,TARGET", help="Of a table or JSONL: names of columns, or numbers from 1.")
+@_COLUMNS
 @click.option("--again", is_flag=True, help="In a document also translate what has been translated already.")
 @click.option("--force", is_flag=True, help="Replace the files of -o and --review if they exist.")
 @click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")

@@ -535,6 +535,17 @@ def test_a_new_recipe_goes_to_standard_output_and_its_reasons_to_standard_error(
     assert "200 pairs in" in drafted.stderr
     assert all(LOG_LINE.match(line) for line in drafted.stderr.splitlines())
     assert "--source-language" in refused("new", folder / "letters.yaml", folder / "letters.de")
+    sides = [(folder / f"letters.{language}").read_text().splitlines() for language in ("en", "de")]
+    table = tmp_path / "table.en-de.csv"
+    table.write_text("".join(f"{number},{a},{b}\n" for number, (a, b) in enumerate(zip(*sides, strict=True))))
+    drafted = command("new", table, "--columns", "2,3")
+    path.write_bytes(drafted.stdout_bytes)
+    assert recipe.read(path).data.train.columns == [2, 3]
+    assert "table.en-de.csv: its first row (0, " in drafted.stderr
+    assert "--columns 2: expected two names or numbers" in command("new", table, "--columns", "2", code=2).stderr
+    assert "expected one table or JSON Lines file" in refused(
+        "new", folder / "letters.en", folder / "letters.de", "--columns", "2,3"
+    )
 
 
 # How it ends, and what it costs
