@@ -490,12 +490,16 @@ def translate(
         most = CHUNK if processes == 1 else 4 * CHUNK * processes
         if parts is not None:
             from nmt import documents
+            from nmt.formats import elsewhere
             from nmt.formats.document import Wanted
 
             wanted = Wanted(*translator.languages, two, again)
             translating = functools.partial(translator.translate_scored, advance=bar.update, split=not no_split)
+            pieces = parts(stream, source, wanted)
+            if source != "-":
+                pieces = elsewhere.watched(pieces, stream, source)
             try:
-                for content in documents.translated(parts(stream, source, wanted), translating, tell, most):
+                for content in documents.translated(pieces, translating, tell, most):
                     out.write(content)
             except (EOFError, lzma.LZMAError, zlib.error) as error:
                 raise CommandError(f"{source} cannot be read: {error}") from error
@@ -542,9 +546,18 @@ def _columns(found: Translation, scores: bool) -> str:
 
 
 def _refuse_existing(force: bool, *names: str | None) -> None:
+    from nmt.formats import elsewhere
+
     for name in names:
-        if name is not None and Path(name).is_file() and not force:
+        if name is None or not Path(name).is_file():
+            continue
+        if not force:
             raise CommandError(f"{name} exists; --force replaces it")
+        if lock := elsewhere.lock(name):
+            raise CommandError(
+                f"{name} is open in LibreOffice, which would write over it; close it there (or remove {lock} if it is "
+                "not) and run the command again"
+            )
 
 
 def _two(columns: str | None) -> tuple[str, str] | None:

@@ -37,7 +37,9 @@ from tqdm import tqdm
 
 from nmt import drift, formats
 from nmt.drift import Drift, Features
+from nmt.formats import elsewhere
 from nmt.formats.document import FormatError, Pair, Wanted
+from nmt.formats.elsewhere import ChangedError
 
 COMPRESSIONS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -96,7 +98,7 @@ class TextFile:
 
     Raises:
         CorpusError: the file is missing, or cannot be read or decompressed.
-        FormatError: it is no such document, or has nothing of what is wanted.
+        FormatError: it is no such document, has nothing of what is wanted, or changes while it is read.
     """
 
     def __init__(self, path: str | Path, wanted: Wanted | None = None) -> None:
@@ -122,7 +124,8 @@ class TextFile:
         opened = COMPRESSIONS.get(self.path.suffix, open)
         with opened(self.path, "rb") as file:
             if self._wanted is not None:
-                return self._extracted(formats.pairs(self.path)(file, str(self.path), self._wanted))
+                pairs = formats.pairs(self.path)(file, str(self.path), self._wanted)
+                return self._extracted(elsewhere.watched(pairs, file, self.path))
             if opened is open and self.path.is_file():
                 return os.dup(file.fileno())
             with tempfile.TemporaryFile() as copy, _bytes_bar(f"unpacking {self.path.name}", None) as bar:
@@ -140,8 +143,8 @@ class TextFile:
                 for source, target, line in shown:
                     sides = (_LINE_END.sub(" ", side) for side in (source, target))
                     copy.write("\t".join((*sides, f"{line}\n")).encode(errors="replace"))
-            except FormatError:
-                if not (self._wanted and self._wanted.salvage and copy.tell()):
+            except FormatError as error:
+                if isinstance(error, ChangedError) or not (self._wanted and self._wanted.salvage and copy.tell()):
                     raise
                 self.broken = True
             copy.flush()

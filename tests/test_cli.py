@@ -433,6 +433,33 @@ def test_an_output_that_exists_is_replaced_by_force_alone(run, shouting, tmp_pat
     assert (tmp_path / "out").read_text() == "A\n"
 
 
+def test_what_somebody_has_open_is_not_written_and_what_changes_is_not_read(run, shouting, tmp_path, monkeypatch):
+    out, document = tmp_path / "out.po", tmp_path / "list.po"
+    out.write_text("before")
+    document.write_text(PO.replace("zwei", ""))
+    lock = tmp_path / ".~lock.out.po#"
+    lock.touch()
+    message = refused("translate", run, document, "-o", out, "--force")
+    assert message.startswith(
+        f"{out} is open in LibreOffice, which would write over it; close it there (or remove {lock}"
+    )
+    lock.unlink()
+    said = translator.Translator.translate_scored
+    monkeypatch.setattr(cli, "CHUNK", 1)  # so that there is something left to read
+
+    def meanwhile(self, *arguments, **options):
+        document.write_text(PO * 2)
+        return said(self, *arguments, **options)
+
+    monkeypatch.setattr(translator.Translator, "translate_scored", meanwhile)
+    message = refused("translate", run, document, "-o", out, "--force")
+    assert message.startswith(
+        f"{document} has been changed while it was read; expected it to stay: run the command again"
+    )
+    assert out.read_text() == "before"
+    assert sorted(os.listdir(tmp_path)) == ["list.po", "out.po"]
+
+
 def test_an_output_is_written_whole_or_not_at_all(run, shouting, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.write_text("before")
