@@ -172,6 +172,11 @@ _SET = click.option(
 )
 
 
+_COLUMNS = click.option(
+    "--columns", metavar="SOURCE,TARGET", help="Of a table or JSONL: names of columns, or numbers from 1."
+)
+
+
 def _with_search(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every command that searches for translations."""
     beam = click.option("--beam", type=int, metavar="N", help="Beam size instead of the recipe's; 1 is greedy.")
@@ -212,7 +217,10 @@ def _print(text: str) -> None:
 @click.argument("target", required=False)
 @click.option("--source-language", metavar="CODE", help="Where the file name does not tell, for example en.")
 @click.option("--target-language", metavar="CODE", help="The same of the target.")
-def new(source: str, target: str | None, source_language: str | None, target_language: str | None) -> None:
+@_COLUMNS
+def new(
+    source: str, target: str | None, source_language: str | None, target_language: str | None, columns: str | None
+) -> None:
     """Write a recipe for your own text.
 
     SOURCE and TARGET are files whose line i translates line i of the other; or SOURCE is one TSV file, or a document
@@ -224,7 +232,7 @@ def new(source: str, target: str | None, source_language: str | None, target_lan
     """
     from nmt import draft
 
-    drafted = draft.draft(source, target, source_language, target_language)
+    drafted = draft.draft(source, target, source_language, target_language, _two(columns))
     for reason in drafted.reasons:
         logger.info("%s", reason)
     _print(str(drafted))
@@ -367,7 +375,7 @@ def evaluate(
     metavar="NAME",
     help="What FILE or standard input is, where its name does not tell: po, tmx, ..., or text for lines.",
 )
-@click.option("--columns", metavar="SOURCE,TARGET", help="Of a table or JSONL: names of columns, or numbers from 1.")
+@_COLUMNS
 @click.option("--again", is_flag=True, help="In a document also translate what has been translated already.")
 @click.option("--force", is_flag=True, help="Replace the files of -o and --review if they exist.")
 @click.option("--batch", type=int, metavar="N", help="Sentences at once, instead of the recipe's number.")
@@ -484,14 +492,18 @@ def translate(
         most = CHUNK if processes == 1 else 4 * CHUNK * processes
         if parts is not None:
             from nmt import documents
+            from nmt.formats import elsewhere
             from nmt.formats.document import Wanted
 
             wanted = Wanted(*translator.languages, two, again)
             translating = functools.partial(
                 translator.translate_scored, advance=bar.update, split=not no_split, tag=tag
             )
+            pieces = parts(stream, source, wanted)
+            if source != "-":
+                pieces = elsewhere.watched(pieces, stream, source)
             try:
-                for content in documents.translated(parts(stream, source, wanted), translating, tell, most):
+                for content in documents.translated(pieces, translating, tell, most):
                     out.write(content)
             except (EOFError, lzma.LZMAError, zlib.error) as error:
                 raise CommandError(f"{source} cannot be read: {error}") from error
@@ -539,9 +551,18 @@ def _columns(found: Translation, scores: bool) -> str:
 
 
 def _refuse_existing(force: bool, *names: str | None) -> None:
+    from nmt.formats import elsewhere
+
     for name in names:
-        if name is not None and Path(name).is_file() and not force:
+        if name is None or not Path(name).is_file():
+            continue
+        if not force:
             raise CommandError(f"{name} exists; --force replaces it")
+        if lock := elsewhere.lock(name):
+            raise CommandError(
+                f"{name} is open in LibreOffice, which would write over it; close it there (or remove {lock} if it is "
+                "not) and run the command again"
+            )
 
 
 def _two(columns: str | None) -> tuple[str, str] | None:

@@ -37,12 +37,17 @@ from tqdm import tqdm
 
 from nmt import drift, formats
 from nmt.drift import Drift, Features
-from nmt.formats.document import FormatError, Wanted
+from nmt.formats import elsewhere
+from nmt.formats.document import FormatError, Pair, Wanted
+from nmt.formats.elsewhere import ChangedError
 
 COMPRESSIONS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 # Bytes that are read at a time.
 _CHUNK = 1 << 22
+
+# Bytes of a tab and the number of a line.
+_LONGEST_NUMBER = 24
 
 # Drifts that an error tells of.
 _PLACES = 5
@@ -88,11 +93,12 @@ class TextFile:
     The file is not mapped into memory: one that is cut short meanwhile would end the process without a word.
 
     Args:
-        wanted: of a document, whose translations are written there, a pair a line with a tab between its sides.
+        wanted: of a document, whose translations are written there, a pair a line: source, target, and the line of the
+            document, with tabs between.
 
     Raises:
         CorpusError: the file is missing, or cannot be read or decompressed.
-        FormatError: it is no such document, or has nothing of what is wanted.
+        FormatError: it is no such document, has nothing of what is wanted, or changes while it is read.
     """
 
     def __init__(self, path: str | Path, wanted: Wanted | None = None) -> None:
@@ -118,7 +124,8 @@ class TextFile:
         opened = COMPRESSIONS.get(self.path.suffix, open)
         with opened(self.path, "rb") as file:
             if self._wanted is not None:
-                return self._extracted(formats.pairs(self.path)(file, str(self.path), self._wanted))
+                pairs = formats.pairs(self.path)(file, str(self.path), self._wanted)
+                return self._extracted(elsewhere.watched(pairs, file, self.path))
             if opened is open and self.path.is_file():
                 return os.dup(file.fileno())
             with tempfile.TemporaryFile() as copy, _bytes_bar(f"unpacking {self.path.name}", None) as bar:
@@ -128,15 +135,16 @@ class TextFile:
                 copy.flush()
                 return os.dup(copy.fileno())
 
-    def _extracted(self, pairs: Iterable[tuple[str, str]]) -> int:
+    def _extracted(self, pairs: Iterable[Pair]) -> int:
         """The descriptor of ``pairs``, written as lines."""
         with tempfile.TemporaryFile() as copy:
             shown = tqdm(pairs, desc=f"reading {self.path.name}", unit="pair", leave=False, disable=None, delay=2)
             try:
-                for pair in shown:
-                    copy.write("\t".join(_LINE_END.sub(" ", side) for side in pair).encode(errors="replace") + b"\n")
-            except FormatError:
-                if not (self._wanted and self._wanted.salvage and copy.tell()):
+                for source, target, line in shown:
+                    sides = (_LINE_END.sub(" ", side) for side in (source, target))
+                    copy.write("\t".join((*sides, f"{line}\n")).encode(errors="replace"))
+            except FormatError as error:
+                if isinstance(error, ChangedError) or not (self._wanted and self._wanted.salvage and copy.tell()):
                     raise
                 self.broken = True
             copy.flush()
@@ -154,6 +162,15 @@ class TextFile:
                 f"{self.path} has been cut short since it was opened: restore it and run the command again"
             )
         return content
+
+    def line(self, end: int) -> int | None:
+        """The line of the document, from 1, that the pair comes from whose target ends at ``end``; None of other files.
+
+        It stands behind the pair, so that it costs no memory, and nothing where nobody asks.
+        """
+        if self._wanted is None:
+            return None
+        return int(self.read(end, min(_LONGEST_NUMBER, self.size - end)).split(b"\n", 1)[0])
 
     def chunks(self) -> Iterator[bytes]:
         """The whole file, piece by piece."""
@@ -455,6 +472,13 @@ def read_tsv(path: str | Path, wanted: Wanted | None = None) -> Corpus:
     places = np.minimum(rows.starts + source + 1, rows.file.size)
     notes = Counter(broken=len(rows)) if rows.file.broken else Counter[str]()
     return Corpus(Lines(rows.file, rows.starts, source), Lines(rows.file, places, target), notes)
+
+
+def line_of(text: Corpus, number: int) -> int:
+    """The line, from 1, where pair ``number`` of ``text``, as it was read, begins in its file or document."""
+    lines = text.target
+    line = lines.file.line(int(lines.starts[number]) + int(lines.sizes[number])) if isinstance(lines, Lines) else None
+    return line or number + 1
 
 
 def without_control(line: str) -> str:

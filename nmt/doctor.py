@@ -56,7 +56,7 @@ class Fault(NamedTuple):
     name: str
     meaning: str
     pairs: np.ndarray  # their numbers, from 0, in order
-    examples: list[tuple[int, str, str]]  # number from 1, source, target
+    examples: list[tuple[int, str, str]]  # line from 1, source, target
 
     @property
     def is_filter(self) -> bool:
@@ -85,7 +85,6 @@ class Examined:
     drifts: list[Drift]
     around: str  # the lines around the first drift
     learnt: bool  # whether training reads it; otherwise it is development or test text
-    counted: str  # what the numbers are of: "line" or "pair"
 
     def dropped(self) -> dict[int, str]:
         """The pairs that ``data.filters`` as suggested, and training anyhow, leave out, by number, and why."""
@@ -128,7 +127,7 @@ class Report:
         """What is kept of the texts to learn from, and every pair with a fault, as files in ``folder``.
 
         They are ``<text>.kept.<language>`` (source and target, if those are the same), and ``<text>.faults.tsv``:
-        number, "left out" or "kept", all faults, source, target.
+        line, "left out" or "kept", all faults, source, target.
         """
         folder.mkdir(parents=True, exist_ok=True)
         written = []
@@ -148,7 +147,7 @@ class Report:
                     sides = [corpus.without_control(line) for line in pair]
                     if number in faults:
                         told = "left out" if number in dropped else "kept"
-                        row = [str(number + 1), told, ", ".join(faults[number]), *sides]
+                        row = [str(corpus.line_of(one.text, number)), told, ", ".join(faults[number]), *sides]
                         files[2].write("\t".join(row) + "\n")
                     if number not in dropped:
                         for file, side in zip(files[:2], sides, strict=True):
@@ -223,8 +222,7 @@ def _examined(
         for reason, meaning in _MEANING.items()
         if len(found.get(reason, ()))
     ]
-    counted = "line" if files.file is None else "pair"
-    return Examined(name, text, _measured(text, languages), faults, drifts, around, learnt, counted)
+    return Examined(name, text, _measured(text, languages), faults, drifts, around, learnt)
 
 
 def _looked_through(text: Corpus) -> dict[str, np.ndarray]:
@@ -268,7 +266,7 @@ def _without_digits(text: Corpus) -> np.ndarray:
 
 def _examples(text: Corpus, numbers: np.ndarray) -> list[tuple[int, str, str]]:
     chosen = numbers[:: max(1, len(numbers) // _EXAMPLES)][:_EXAMPLES].tolist()
-    return [(number + 1, text.source[number], text.target[number]) for number in chosen]
+    return [(corpus.line_of(text, number), text.source[number], text.target[number]) for number in chosen]
 
 
 def _measured(text: Corpus, languages: tuple[str, str]) -> tuple[Side, Side]:
@@ -394,7 +392,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _title(one: Examined) -> str:
-    return f"{one.name} text: {len(one.text):,} pairs, numbered by {one.counted}"
+    return f"{one.name} text: {len(one.text):,} pairs, numbered by line"
 
 
 def _sides(one: Examined) -> list[str]:

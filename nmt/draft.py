@@ -73,21 +73,31 @@ def draft(
     target: str | None = None,
     source_language: str | None = None,
     target_language: str | None = None,
+    columns: tuple[str, str] | None = None,
 ) -> Draft:
     """The recipe for two aligned files, or for one document or TSV file where ``target`` is None.
 
     The text is read and split as training will, so what training would refuse is refused here.
 
+    Args:
+        columns: of a table or JSON Lines file, names or numbers from 1; with them a TSV file may have headings.
+
     Raises:
-        CorpusError: a file is missing, cannot be read or does not fit its partner; there are too few pairs; or the
-            file names do not tell the languages.
+        CorpusError: a file is missing, cannot be read or does not fit its partner; there are too few pairs; the file
+            names do not tell the languages; or there are columns of what has none.
         PiecesError: no pieces can be trained from the text.
     """
     languages = _languages(source, target, source_language, target_language)
+    if columns is not None and (target is not None or not formats.has_columns(source)):
+        raise CorpusError(
+            f"columns {' and '.join(columns)} of {source}: expected one table or JSON Lines file (.csv .tsv .jsonl); "
+            "leave out --columns"
+        )
     if target is not None:
         files, wanted = Files(source=source, target=target), None
-    elif formats.known(source) and not _is_tsv(source):
-        files, wanted = Files(file=source), Wanted(*languages)
+    elif formats.known(source) and not (_is_tsv(source) and columns is None):
+        chosen = None if columns is None else [int(name) if name.isdigit() else name for name in columns]
+        files, wanted = Files(file=source, columns=chosen), Wanted(*languages, columns)
     else:
         files, wanted = Files(tsv=source), None
     pairs = len(corpus.read_lines(source, wanted))

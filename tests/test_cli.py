@@ -433,6 +433,33 @@ def test_an_output_that_exists_is_replaced_by_force_alone(run, shouting, tmp_pat
     assert (tmp_path / "out").read_text() == "A\n"
 
 
+def test_what_somebody_has_open_is_not_written_and_what_changes_is_not_read(run, shouting, tmp_path, monkeypatch):
+    out, document = tmp_path / "out.po", tmp_path / "list.po"
+    out.write_text("before")
+    document.write_text(PO.replace("zwei", ""))
+    lock = tmp_path / ".~lock.out.po#"
+    lock.touch()
+    message = refused("translate", run, document, "-o", out, "--force")
+    assert message.startswith(
+        f"{out} is open in LibreOffice, which would write over it; close it there (or remove {lock}"
+    )
+    lock.unlink()
+    said = translator.Translator.translate_scored
+    monkeypatch.setattr(cli, "CHUNK", 1)  # so that there is something left to read
+
+    def meanwhile(self, *arguments, **options):
+        document.write_text(PO * 2)
+        return said(self, *arguments, **options)
+
+    monkeypatch.setattr(translator.Translator, "translate_scored", meanwhile)
+    message = refused("translate", run, document, "-o", out, "--force")
+    assert message.startswith(
+        f"{document} has been changed while it was read; expected it to stay: run the command again"
+    )
+    assert out.read_text() == "before"
+    assert sorted(os.listdir(tmp_path)) == ["list.po", "out.po"]
+
+
 def test_an_output_is_written_whole_or_not_at_all(run, shouting, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.write_text("before")
@@ -535,6 +562,17 @@ def test_a_new_recipe_goes_to_standard_output_and_its_reasons_to_standard_error(
     assert "200 pairs in" in drafted.stderr
     assert all(LOG_LINE.match(line) for line in drafted.stderr.splitlines())
     assert "--source-language" in refused("new", folder / "letters.yaml", folder / "letters.de")
+    sides = [(folder / f"letters.{language}").read_text().splitlines() for language in ("en", "de")]
+    table = tmp_path / "table.en-de.csv"
+    table.write_text("".join(f"{number},{a},{b}\n" for number, (a, b) in enumerate(zip(*sides, strict=True))))
+    drafted = command("new", table, "--columns", "2,3")
+    path.write_bytes(drafted.stdout_bytes)
+    assert recipe.read(path).data.train.columns == [2, 3]
+    assert "table.en-de.csv: its first row (0, " in drafted.stderr
+    assert "--columns 2: expected two names or numbers" in command("new", table, "--columns", "2", code=2).stderr
+    assert "expected one table or JSON Lines file" in refused(
+        "new", folder / "letters.en", folder / "letters.de", "--columns", "2,3"
+    )
 
 
 # How it ends, and what it costs

@@ -1,7 +1,10 @@
 """A text with one fault of each kind, which the doctor must find in its very line."""
 
 import csv
+import gzip
+import json
 import re
+from xml.sax.saxutils import escape
 
 import pytest
 import toy
@@ -161,6 +164,64 @@ def test_files_that_drift_apart(folder, tmp_path):
     told = str(doctor.examine(recipe_for(tmp_path)))
     line = re.search(r"THE FILES DRIFT APART: near line (\d+) 2 lines are missing in the target", told)
     assert abs(int(line[1]) - 301) <= 25
+
+
+UNITS = {
+    "memory.tmx": (
+        "<tmx version='1.4'>\n<body>\n",
+        "<tu>\n <note>\n </note>\n <tuv xml:lang='en'><seg>{}</seg></tuv>\n"
+        "<tuv xml:lang='de'><seg>{}</seg></tuv></tu>\n",
+        "</body></tmx>",
+        escape,
+    ),
+    "job.xlf": (
+        "<xliff version='1.2'>\n<file source-language='en' target-language='de'><body>\n",
+        "\n<trans-unit id='1'>\n<source>{}</source>\n<target>{}</target>\n</trans-unit>\n",
+        "</body></file></xliff>",
+        escape,
+    ),
+    "job.xliff": (
+        "<xliff version='2.0' srcLang='en' trgLang='de'><file id='f'>\n<unit id='1'>\n",
+        "<segment>\n<source>{}</source>\n<target>{}</target>\n</segment>\n",
+        "</unit></file></xliff>",
+        escape,
+    ),
+    "messages.po": ("", "# a comment\n\nmsgid {}\nmsgstr {}\n", "", lambda text: f'"{text}"'),
+    "table.csv": ("en,de\n\n", "{},{}\n", "", lambda text: f'"{text}\n"'),
+    "lines.jsonl": ("\n", '{{"en": {},  "de": {}}}\n\n', "", json.dumps),
+}
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("name", UNITS)
+def test_pairs_of_a_document_are_told_by_its_lines(folder, tmp_path, name, ending):
+    """Where the unit begins, however many lines each has."""
+    head, unit, foot, written = UNITS[name]
+    sides = [
+        (folder / f"train.{language}").read_text(encoding="utf-8").split("\n")[112:190] for language in ("en", "de")
+    ]
+    pairs = [*zip(*sides, strict=True)]
+    pairs[37] = "Copyright by the authors", "Copyright by the authors"
+    pairs[-1] = "They greet each other kindly.", "Sie grÃ¼ÃŸen einander freundlich."
+    units = [unit.format(*map(written, pair)) for pair in pairs]
+    content = head + "".join(units) + foot
+    path = tmp_path / (name + ending)
+    path.write_bytes(gzip.compress(content.encode()) if ending else content.encode())
+    report = doctor.examine(recipe_for(folder, data__train={"file": str(path)}))
+    lead = {"memory.tmx": "<tu>", "job.xlf": "<trans-unit", "job.xliff": "<segment", "messages.po": "msgid"}.get(name)
+
+    def line(number):
+        before = head + "".join(units[:number])
+        return (before + units[number].partition(lead)[0] if lead else before).count("\n") + 1
+
+    (copied,) = [fault for fault in report.texts[0].faults if fault.name == "identical"]
+    assert [example[0] for example in copied.examples] == [line(37)]
+    report.write(tmp_path / "cleaned")
+    rows = [row.split("\t") for row in (tmp_path / "cleaned" / "training.faults.tsv").read_text().splitlines()]
+    assert [row[:3] for row in rows] == [
+        [str(line(37)), "left out", "identical"],
+        [str(line(77)), "kept", "mojibake"],
+    ]
 
 
 def test_without_its_libraries_it_says_what_it_cannot_tell(folder, monkeypatch):

@@ -227,6 +227,37 @@ def test_a_document_of_two_languages(tmp_path):
     assert len(experiment.read_texts(drafted.data).train) == 90
 
 
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "written"),
+    [
+        ("mine.csv", ("n,Text,Übersetzung", "1,{},{}"), ("text", "Übersetzung"), ["text", "Übersetzung"]),
+        ("mine.csv.gz", ("n,Text,Übersetzung", "1,{},{}"), ("Text", "3"), ["Text", 3]),
+        ("mine.tsv", ("1\tsource\ttarget", "1\t{}\t{}"), ("2", "3"), [2, 3]),
+        ("mine.jsonl", (None, '{{"t": {{"a": "{}"}}, "b": "{}"}}'), ("t.a", "b"), ["t.a", "b"]),
+    ],
+)
+def test_columns_are_named(tmp_path, name, rows, columns, written):
+    path = tmp_path / name
+    head, row = rows
+    pairs = [*zip(sentences(100, 1), sentences(100, 2), strict=True)]
+    content = "".join(f"{line}\n" for line in [*([head] if head else []), *(row.format(*pair) for pair in pairs)])
+    path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    drafted = draft.draft(str(path), None, "en", "de", columns)
+    assert (drafted.recipe.data.train.file, drafted.recipe.data.train.columns) == (str(path), written)
+    (tmp_path / "mine.yaml").write_text(str(drafted), "utf-8")
+    texts = experiment.read_texts(recipe.read(tmp_path / "mine.yaml").data)
+    found = {pair for part in texts.parts().values() for pair in zip(part.source, part.target, strict=True)}
+    assert found == set(pairs)
+
+
+@pytest.mark.parametrize("names", [("a.en", "a.de"), ("a.tmx", None), ("a.en-de", None), ("a.csv", "b.csv")])
+def test_columns_are_of_a_table(names):
+    with pytest.raises(
+        CorpusError, match=r"columns 1 and 2 of a\..*: expected one table or JSON Lines file .*leave out"
+    ):
+        draft.draft(*names, "en", "de", ("1", "2"))
+
+
 def test_what_training_refuses_is_refused(files, tmp_path):
     with pytest.raises(CorpusError, match=r"mine.en has 100 lines and .*mine.de has 99"):
         draft.draft(*files(sentences(100, 1), sentences(99, 2)))

@@ -14,6 +14,7 @@ from nmt import corpus, evaluation, experiment, index, recipe
 from nmt.corpus import CorpusError
 from nmt.engines.keras_engine import KerasEngine
 from nmt.experiment import load_model, read_text, read_texts
+from nmt.formats.document import Pair
 from nmt.pieces import Encoded
 from nmt.recipe import Files, Filters, Sampling
 from nmt.run import Checkpoint, Run, RunError, weights_by_name
@@ -242,6 +243,7 @@ def test_documents_are_read_by_the_recipes_languages(tmp_path, monkeypatch):
     ).data
     texts = read_texts(data)
     assert pairs(texts.train) == [("one two", "eins zwei"), ("three <", "drei <")]
+    assert [corpus.line_of(texts.train, number) for number in range(2)] == [3, 6]
     assert pairs(texts.mixes["mix 1"]) == [("four, five", "vier, fünf")]
     assert pairs(texts.development) == [("seven", "sieben")]
     assert pairs(texts.test) == [("eight", "acht")]
@@ -255,7 +257,8 @@ def test_documents_are_read_by_the_recipes_languages(tmp_path, monkeypatch):
         name: pairs(part) for name, part in parts.items()
     }
     with monkeypatch.context() as patched:  # another version reads the very same file otherwise
-        patched.setattr("nmt.formats.tmx.pairs", lambda *_: iter([("one two!", "eins zwei"), ("three <", "drei <")]))
+        others = [Pair("one two!", "eins zwei", 3), Pair("three <", "drei <", 6)]
+        patched.setattr("nmt.formats.tmx.pairs", lambda *_: iter(others))
         assert index.load(tmp_path / "index.npz", origin) is None
     other = data.model_copy(update={"mix": [data.mix[0].model_copy(update={"columns": ["3", "2"]})]})
     assert index.load(tmp_path / "index.npz", experiment._origin(other)) is None

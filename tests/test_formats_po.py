@@ -33,7 +33,7 @@ def filled(content, target="de", again=False, engine=lambda text: text):
 
 def pairs(content, target="de"):
     content = content if isinstance(content, bytes) else content.encode()
-    return list(po.pairs(io.BytesIO(content), "a.po", Wanted("en", target)))
+    return [pair[:2] for pair in po.pairs(io.BytesIO(content), "a.po", Wanted("en", target))]
 
 
 def refused(content, read=filled, **how):

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import babel
 import pysubs2
 import pytest
 from hypothesis import assume, example, given, settings
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nmt import documents, formats
+from nmt.formats import languages
 from nmt.formats import lines as lines_module
 from nmt.formats.document import FormatError, Mark, Slot, Text, Wanted
 from nmt.formats.lines import TextLines
@@ -203,6 +205,54 @@ def test_a_table_that_is_none_is_told(content, wanted, message):
     refused("a.csv", content.encode(), message, **wanted)
 
 
+TEXT = "text; if it has headings, name the columns by them"
+
+
+@pytest.mark.parametrize(
+    ("first", "columns", "said"),
+    [
+        # With numbers, both cells have to be headings.
+        ("source,target", ("1", "2"), "headings"),
+        ("Target,Source", ("2", "1"), "headings"),
+        ("n,en-GB,de_AT", ("2", "3"), "headings"),
+        ("English,GERMAN", ("1", "2"), "headings"),
+        ("English,Deutsch", ("1", "2"), "headings"),
+        ("English", ("1", "2"), "headings"),
+        ("source,Quelle", ("1", "2"), TEXT),
+        ("English,Französisch", ("1", "2"), TEXT),
+        ("Term,Begriff", ("1", "2"), TEXT),
+        ("source,a,b", ("2", "3"), TEXT),
+        # One name is enough.
+        ("Term,Begriff", ("Term", "2"), "headings"),
+        # Where nothing is asked for, languages and sides are.
+        ("English,German", None, None),
+        ("n,Deutsch,English", None, None),
+        ("Term,Begriff", None, TEXT),
+        ("Term,Begriff", ("term", "begriff"), None),
+    ],
+)
+def test_whether_a_first_row_has_headings_is_told(first, columns, said, caplog):
+    caplog.set_level("INFO")
+    content = f"{first}\none,two,three\n"
+    found = list(formats.pairs("a.csv")(io.BytesIO(content.encode()), "a.csv", Wanted("en", "de", columns)))
+    told = f"a.csv: its first row ({first.replace(',', ', ')}) is read as {said}"
+    assert caplog.messages == ([] if said is None else [told])
+    assert len(found) == 1 + (said == TEXT)
+
+
+def test_languages_are_named_as_the_cldr_has_them():
+    """Whose names Babel tells."""
+    for code, names in languages.NAMES.items():
+        locale = babel.Locale.parse(code)
+        assert names == (babel.Locale("en").languages[code], locale.languages[code])
+        assert languages.is_named(f" {names[0].upper()}\n", f"{code}-XX")
+        assert languages.is_named(names[1].lower(), code.upper())
+    assert languages.is_named("de-AT", "de")
+    assert not languages.is_named("German", "en")
+    assert not languages.is_named("", "de")
+    assert not languages.is_named("Klingon", "tlh")
+
+
 def test_a_column_is_not_both_the_source_and_the_target():
     reader = formats.parts("a.csv")(io.BytesIO(b"en,n\na,1\n"), "a.csv", Wanted("en-US", "en-GB"))
     assert b"".join(documents.translated(reader, saying(str))) == b"en,n,en-GB\na,1,a\n"
@@ -211,7 +261,10 @@ def test_a_column_is_not_both_the_source_and_the_target():
 def test_pairs_of_a_table():
     content = 'id,en,de\n1,"a\nb",c\n\n2,d,e\n'.encode("utf-16")
     wanted = Wanted("en", "de")
-    assert list(formats.pairs("a.csv")(io.BytesIO(content), "a.csv", wanted)) == [("a\nb", "c"), ("d", "e")]
+    assert list(formats.pairs("a.csv")(io.BytesIO(content), "a.csv", wanted)) == [
+        ("a\nb", "c", 2),
+        ("d", "e", 5),
+    ]
     with pytest.raises(FormatError, match=r"line 3: expected a source and a target in columns 1 and 2, received 1"):
         list(formats.pairs("a.csv")(io.BytesIO(b"source,target\na,b\nc\n"), "a.csv", wanted))
 
@@ -356,7 +409,7 @@ def test_json_that_cannot_be_filled_is_told(content, wanted, message):
 def test_pairs_of_json_lines():
     wanted = Wanted("en", "de")
     content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n'
-    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b")]
+    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b", 1)]
     with pytest.raises(FormatError, match=r"a\.jsonl: no line has both en and de; name the two"):
         list(formats.pairs("a.jsonl")(io.BytesIO(b'{"en": "c"}\n'), "a.jsonl", wanted))
 

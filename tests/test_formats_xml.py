@@ -39,7 +39,7 @@ def filled(module, content, engine=lambda text: text, **wanted):
 
 def pairs(module, content, source="en", target="de"):
     content = content if isinstance(content, bytes) else content.encode()
-    return list(module.pairs(io.BytesIO(content), "a.xml", Wanted(source, target)))
+    return [pair[:2] for pair in module.pairs(io.BytesIO(content), "a.xml", Wanted(source, target))]
 
 
 def refused(module, content, read=filled, **wanted):
@@ -215,7 +215,7 @@ STATE = ' state="needs-review-translation" state-qualifier="mt-suggestion"'
             '<trans-unit id="1"><source>A</source><seg-source><mrk mtype="seg" mid="1">A</mrk></seg-source>'
             "</trans-unit>",
             '<trans-unit id="1"><source>A</source><seg-source><mrk mtype="seg" mid="1">A</mrk></seg-source>'
-            f"<target{STATE}>A</target></trans-unit>",
+            f'<target{STATE}><mrk mtype="seg" mid="1">A</mrk></target></trans-unit>',
         ),
         (
             '<trans-unit id="1"><source>A</source><target xml:lang="de" state=\'new\' /></trans-unit>',
@@ -315,6 +315,135 @@ def test_xliff_keeps_tags_and_all_that_is_in_them():
     shared = [mark.pair for mark in text.marks if mark.pair]
     assert shared[0::2] == shared[1::2]
     assert len(set(shared)) == 3
+
+
+def segmented(source, target="", head=""):
+    """A unit that has been cut into segments."""
+    plain = re.sub("</?mrk[^>]*>", "", source)
+    return f'<trans-unit id="1"{head}><source>{plain}</source><seg-source>{source}</seg-source>{target}</trans-unit>'
+
+
+def seg(mid, inner):
+    return f'<mrk mtype="seg" mid="{mid}">{inner}</mrk>'
+
+
+X, BX, EX, TERM = '<x id="1"/>', '<bx id="2"/>', '<ex id="2"/>', '<mrk mtype="term">t</mrk>'
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        # What stands around the segments stands there in the target, too, be it tags.
+        (f"{seg(0, 'A.')} {seg(1, 'B.')}", "", f"{seg(0, '[A.]')} {seg(1, '[B.]')}"),
+        (
+            f"<g id='1'>{seg(7, X + 'b')}\u00a0{seg(9, 'C')}</g>.",
+            "",
+            f"<g id='1'>{seg(7, '[' + X + 'b]')}\u00a0{seg(9, '[C]')}</g>.",
+        ),
+        # A tag that opens in one and is closed in another.
+        (f"{seg(0, BX + 'A')}{seg(1, 'B' + EX)}", "", f"{seg(0, '[' + BX + 'A]')}{seg(1, '[B' + EX + ']')}"),
+        # Attributes in any order, more of them, other quotation marks; other marks are kept as tags.
+        (
+            f"<mrk mid='x' a=\" mtype='b'\" mtype='seg' >A {TERM}</mrk>",
+            "<target/>",
+            f"<mrk mid='x' a=\" mtype='b'\" mtype='seg' >[A {TERM}]</mrk>",
+        ),
+        # What is empty, or only blank, stays so.
+        (f"{seg(0, '')}{seg(1, ' ')}{seg(2, 'A')}", "", f"{seg(0, '')}{seg(1, ' ')}{seg(2, '[A]')}"),
+        # A target that is to be filled: where something stands in a segment, a person has written it.
+        (
+            f"{seg(0, 'A')} {seg(1, 'B')}",
+            f"<target>{seg(0, '')} {seg(1, ' ')}</target>",
+            f"{seg(0, '[A]')} {seg(1, '[B]')}",
+        ),
+        (
+            f"{seg(0, 'A')} {seg(1, 'B')}",
+            f"<target>{seg(0, 'x &amp; ' + TERM)} <mrk mid='1' mtype='seg'/></target>",
+            f"{seg(0, 'x &amp; ' + TERM)} {seg(1, '[B]')}",
+        ),
+        # But for its state.
+        (
+            f"{seg(0, 'A')} {seg(1, 'B')}",
+            f"<target state='new'>{seg(0, 'x')} {seg(1, 'y')}</target>",
+            f"{seg(0, '[A]')} {seg(1, '[B]')}",
+        ),
+    ],
+)
+def test_a_unit_is_translated_segment_by_segment(source, target, expected):
+    before = segmented(source, target)
+    after = filled(xliff, job(before), in_brackets).decode()
+    stays = before.replace(target, "") if target else before
+    assert after == job(stays.replace("</trans-unit>", f"<target{STATE}>{expected}</target></trans-unit>"))
+    assert filled(xliff, after, in_brackets).decode() == after
+    # By other readers: the target has the source's segments, by name and in order.
+    (unit,) = etree.fromstring(after.encode()).iter("{*}trans-unit")
+    names = [[mark.get("mid") for mark in side.iter("{*}mrk") if mark.get("mtype") == "seg"] for side in unit[1:]]
+    assert names[0] == names[1]
+    said = "".join(etree.fromstring(f"<target>{expected}</target>").itertext())
+    (unit,) = outside_xliff.xlifffile.parsestring(after.encode()).units
+    assert str(unit.target).split() == said.split()
+
+
+def in_brackets(text):
+    """As an engine that says what it was given, and where that ends."""
+    return Text.joined([Text("["), text, Text("]")], "")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        segmented(seg(0, "A") + seg(1, "B"), f"<target>{seg(0, 'x')}{seg(1, 'y')}</target>"),
+        # Whoever has segmented the target otherwise, or not at all, would lose what is there.
+        segmented(seg(0, "A") + seg(1, "B"), f"<target>{seg(0, 'x')}{seg(2, 'y')}</target>"),
+        segmented(seg(0, "A") + seg(1, "B"), f"<target>{seg(0, 'x')} and y</target>"),
+        segmented(seg(0, "A") + seg(1, "B"), "<target>x y</target>"),
+        segmented(seg(0, "A"), "", ' approved="yes"'),
+        segmented(seg(0, "A"), "", ' translate="no"'),
+    ],
+)
+def test_segments_that_are_left_alone(unit):
+    assert filled(xliff, job(unit)).decode() == job(unit)
+
+
+def test_segments_are_translated_anew_if_asked():
+    before = segmented(f"{seg(0, 'A')} {seg(1, 'B')}", f"<target>{seg(0, 'x')} {seg(2, 'y')}</target>")
+    after = segmented(f"{seg(0, 'A')} {seg(1, 'B')}", f"<target{STATE}>{seg(0, '[A]')} {seg(1, '[B]')}</target>")
+    assert filled(xliff, job(before), in_brackets, again=True).decode() == job(after)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ('<target><mrk mtype="seg" mid="5"/></target>', seg(5, "[A. B.]")),
+        ("<target><mrk mid='5' mtype='seg'> </mrk></target>", "<mrk mid='5' mtype='seg'>[A. B.]</mrk>"),
+        (f"<target>{seg(5, '')}{seg(6, '')}</target>", "[A. B.]"),  # nobody can tell which is of what
+    ],
+)
+def test_the_segment_of_a_target_alone(target, expected):
+    unit = f'<trans-unit id="1"><source>A. B.</source>{target}</trans-unit>'
+    after = f'<trans-unit id="1"><source>A. B.</source><target{STATE}>{expected}</target></trans-unit>'
+    assert filled(xliff, job(unit), in_brackets).decode() == job(after)
+
+
+def test_segments_of_the_source_itself_and_of_another_prefix():
+    unit = f'<trans-unit id="1"><source>{seg(0, "A")}{seg(1, "B")}</source></trans-unit>'
+    target = f"<target{STATE}>{seg(0, '[A]')}{seg(1, '[B]')}</target>"
+    assert filled(xliff, job(unit), in_brackets).decode() == job(unit.replace("</trans", f"{target}</trans"))
+    content, expected = (
+        re.sub(rf"<(/?)({NAMES})(?=[ />\n])", r"<\1x:\2", job(text)).replace('xmlns="', 'xmlns:x="')
+        for text in (unit, unit.replace("</trans", f"{target}</trans"))
+    )
+    assert filled(xliff, content, in_brackets).decode() == expected
+
+
+def test_segments_are_learnt_one_by_one():
+    two = f"{seg(0, 'A.')} {seg(1, 'B.')} {seg(2, ' ')}"
+    unit = segmented(two, f"<target>{seg(1, 'y')} {seg(0, 'x')} {seg(2, '')}</target>")
+    assert pairs(xliff, job(unit)) == [("A.", "x"), ("B.", "y")]
+    assert pairs(xliff, job(segmented(two, "<target>x y</target>"))) == [("A. B.  ", "x y")]
+    assert pairs(xliff, job(segmented(two, f"<target>{seg(7, 'x y')}</target>"))) == [("A. B.  ", "x y")]
+    half = segmented(two, f"<target>{seg(1, 'y')}</target>")
+    assert pairs(xliff, job(half, unit)) == [("A.", "x"), ("B.", "y")]
 
 
 def test_xliff_says_its_target_language():
@@ -800,11 +929,11 @@ def test_what_a_machine_has_said_is_not_learnt():
     said = "<source>a</source><target state='needs-review-translation' state-qualifier='mt-suggestion'>b</target>"
     units = f"<trans-unit id='1'>{said}</trans-unit><trans-unit id='2' approved='yes'>{said}</trans-unit>"
     job = f"<xliff version='1.2'><file source-language='en' target-language='de'><body>{units}</body></file></xliff>"
-    assert list(xliff.pairs(io.BytesIO(job.encode()), "a.xlf", Wanted("en", "de"))) == [("a", "b")]
+    assert pairs(xliff, job) == [("a", "b")]
     segment = "<segment state='translated' {}><source>{}</source><target>b</target></segment>"
     units = segment.format("subState='nmt:machine'", "a") + segment.format("", "c")
     job = f"<xliff version='2.0' srcLang='en' trgLang='de'><file><unit>{units}</unit></file></xliff>"
-    assert list(xliff.pairs(io.BytesIO(job.encode()), "a.xlf", Wanted("en", "de"))) == [("c", "b")]
+    assert pairs(xliff, job) == [("c", "b")]
     unit = "<tu><tuv xml:lang='en'><seg>{}</seg></tuv><tuv xml:lang='de'{}><seg>b</seg></tuv></tu>"
     memory = f"<tmx><body>{unit.format('a', ' creationtool=' + repr('nmt'))}{unit.format('c', '')}</body></tmx>"
-    assert list(tmx.pairs(io.BytesIO(memory.encode()), "a.tmx", Wanted("en", "de"))) == [("c", "b")]
+    assert pairs(tmx, memory) == [("c", "b")]

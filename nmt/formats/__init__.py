@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from nmt.formats.document import FormatError, Part, Wanted
+from nmt.formats.document import FormatError, Pair, Part, Wanted
 
 COMPRESSED = (".gz", ".bz2", ".xz")
 
@@ -33,14 +33,20 @@ ENDINGS = {
 }
 # Of which there is nothing to learn by itself.
 _OF_ONE_LANGUAGE = ("subtitles", "markdown")
+_OF_COLUMNS = ("table", "tsv", "jsonl")
 
-Pairs = Callable[[IO[bytes], str, Wanted], Iterator[tuple[str, str]]]
+Pairs = Callable[[IO[bytes], str, Wanted], Iterator[Pair]]
 Parts = Callable[[IO[bytes], str, Wanted], Iterator[Part]]
 
 
 def known(path: str | Path) -> bool:
     """Whether the name is that of a document, rather than of plain text."""
     return _ending(path) in ENDINGS
+
+
+def has_columns(path: str | Path) -> bool:
+    """Whether the name is that of a document in which a source and its target are columns."""
+    return ENDINGS.get(_ending(path)) in _OF_COLUMNS
 
 
 def pairs(path: str | Path) -> Pairs:

@@ -10,6 +10,7 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -51,6 +52,17 @@ class Text(NamedTuple):
             lines.append(Text(plain, tuple(mark._replace(place=mark.place - start) for mark in mine)))
             start = end + 1
         return lines
+
+    def cut(self, places: Sequence[tuple[int, int]]) -> list[Text]:
+        """The text in pieces; each place is a character and a mark, by their numbers, that a piece begins with."""
+        ends = [(0, 0), *places, (len(self.plain), len(self.marks))]
+        return [
+            Text(
+                self.plain[start:end],
+                tuple(mark._replace(place=mark.place - start) for mark in self.marks[first:last]),
+            )
+            for (start, first), (end, last) in pairwise(ends)
+        ]
 
     @classmethod
     def joined(cls, texts: Sequence[Text], between: str = "\n") -> Text:
@@ -140,6 +152,14 @@ def _kind(match: re.Match[str]) -> tuple[str, str]:
         if content is not None and kind in ("opens", "closes", "both"):
             return kind, name or content
     return "", ""
+
+
+class Pair(NamedTuple):
+    """A text and its translation."""
+
+    source: str
+    target: str
+    line: int  # of the document, from 1, where the unit begins that has both
 
 
 class Slot(NamedTuple):

@@ -10,14 +10,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from nmt.formats.document import FormatError, Part, Slot, Text, Wanted
+from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted
 from nmt.formats.lines import TextLines
 
 # What JSON need not escape, but some readers take for the end of a line.
 _LINE_ENDS = {ord(end): json.dumps(end)[1:-1] for end in "\x85\u2028\u2029"}
 
 
-def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str]]:
+def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Pair]:
     """Both texts of every object that has them.
 
     Raises:
@@ -31,7 +31,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
             source, target = (_value(row, path) for path in _paths(row, wanted))
             if isinstance(source, str) and isinstance(target, str):
                 found = True
-                yield source, target
+                yield Pair(source, target, lines.number)
     if not found:
         raise FormatError(f"{name}: no line has both {' and '.join(_names(wanted)[0])}; name the two with columns")
 

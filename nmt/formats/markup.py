@@ -233,6 +233,11 @@ def rendered(text: Text, like: str) -> str:
     return text.render(lambda plain: escape(plain, {"\r": "&#13;"}).replace("\n", end))
 
 
+def attributes(tag: str) -> dict[str, str]:
+    """What ``tag`` says, as it stands there."""
+    return {found[1]: found[2][1:-1] for found in _ATTRIBUTE.finditer(tag)}
+
+
 def without(tag: str, names: Container[str]) -> str:
     """``tag``, or a piece of it, without the attributes called ``names``."""
     return _ATTRIBUTE.sub(lambda found: "" if found[1] in names else found[0], tag)

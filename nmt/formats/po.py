@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 from babel.core import UnknownLocaleError
 from babel.messages.plurals import get_plural
 
-from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, not_there, speaks
+from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted, not_there, speaks
 
 _BOM = b"\xef\xbb\xbf"
 _CHARSET = re.compile(
@@ -213,7 +213,7 @@ def _field(name: str, header: str) -> str:
     return found[1].strip() if found else ""
 
 
-def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str]]:
+def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Pair]:
     """The text of every entry that is translated and not fuzzy; of plurals the forms for one and for many.
 
     Raises:
@@ -234,7 +234,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
         for source, target in said:
             if source.strip() and target.strip():
                 found = True
-                yield from _by_lines(source, target)
+                yield from (Pair(a, b, entry.place + 1) for a, b in _by_lines(source, target))
     if not found:
         raise FormatError(f"{name}: none of its entries is translated; expected translations to learn from")
 

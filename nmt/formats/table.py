@@ -9,16 +9,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, speaks
+from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted
+from nmt.formats.languages import is_named
 from nmt.formats.lines import TextLines
+
+logger = logging.getLogger("nmt")
 
 # What a row is guessed from.
 _SAMPLE_LINES = 200
-
 
 # A cell may be as long as it likes.
 csv.field_size_limit(2**31 - 1)
@@ -44,6 +47,9 @@ class _Table:
         first = next(iter(self._rows()))
         self.columns, self.headed = _columns(name, first[1], wanted)
         self._pending, self.width = [first], len(first[1])
+        if not self.headed or any(map(str.isdigit, wanted.columns or ())):  # otherwise somebody has said so
+            what = "headings" if self.headed else "text; if it has headings, name the columns by them"
+            logger.info("%s: its first row (%s) is read as %s", name, ", ".join(first[1])[:80], what)
 
     def rows(self) -> Iterator[tuple[int, str, list[str]]]:
         """Number of its line, the row as it stands, and its cells; the headings are the first row, if there are any."""
@@ -90,7 +96,7 @@ class _Table:
         return text
 
 
-def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[tuple[str, str]]:
+def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[Pair]:
     """Both columns of every row that has text in them.
 
     Raises:
@@ -107,7 +113,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Ite
                 f"{name}, line {number:,}: expected a source and a target in columns {table.columns[0] + 1} and "
                 f"{table.columns[1] + 1}, received {len(cells)} column(s): {cells[0][:40]!r}"
             )
-        yield cells[table.columns[0]], cells[table.columns[1]]
+        yield Pair(cells[table.columns[0]], cells[table.columns[1]], number)
 
 
 def parts(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Iterator[Part]:
@@ -171,14 +177,16 @@ def _delimiter(head: list[str], wanted: Wanted) -> str:
 def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, int], bool]:
     """The numbers of the source's and the target's column, from 0, and whether the first row has headings."""
     headings = [cell.strip().lower() for cell in first]
+    sides = (("source", wanted.source), ("target", wanted.target))
     if wanted.columns is not None:
         columns, headed = _asked(name, headings, wanted.columns)
-        return columns, headed or any(heading in ("source", "target") for heading in headings)
-    found = [
-        next((number for number, heading in enumerate(headings) if heading == side or speaks(heading, code)), None)
-        for side, code in (("source", wanted.source), ("target", wanted.target))
-    ]
-    source, target = found
+        there = [headings[number] for number in columns if number < len(headings)]
+        # One such cell is no sign: in a glossary "source" is a word like others.
+        usual = bool(there) and all(any(_is_heading(cell, *side) for side in sides) for cell in there)
+        return columns, headed or usual
+    source, target = (
+        next((number for number, heading in enumerate(headings) if _is_heading(heading, *side)), None) for side in sides
+    )
     if source == target:
         target = None  # en is of en-GB, too, but it is taken
     if source is None and target is None and len(first) < 3:
@@ -189,6 +197,10 @@ def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, in
             "two columns"
         )
     return (source, len(first) if target is None else target), True
+
+
+def _is_heading(cell: str, side: str, language: str) -> bool:
+    return cell == side or is_named(cell, language)
 
 
 def _asked(name: str, headings: list[str], columns: tuple[str, str]) -> tuple[tuple[int, int], bool]:

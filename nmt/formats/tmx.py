@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
-from nmt.formats.document import FormatError, Part, Slot, Text, Wanted, edited, not_there, speaks
+from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted, edited, not_there, speaks
 from nmt.formats.markup import Event, Markup, content, rendered, without
 
 _MACHINE = ' creationtool="nmt" creationid="machine translation"'
@@ -45,6 +45,7 @@ class _Memory:
     def __init__(self, markup: Markup, keep: bool) -> None:
         self._markup, self._events, self._keep = markup, iter(markup), keep
         self.languages: dict[str, None] = {}
+        self.line = 0  # of the unit read last
 
     def units(self) -> Iterator[list[_Variant]]:
         """The variants of every unit.
@@ -58,6 +59,8 @@ class _Memory:
             if event.kind == "start" and not depth and event.name != "tmx":
                 raise FormatError(f"{self._markup.name}: begins with <{event.name}>, expected <tmx>")
             depth += event.kind == "start"
+            if event.kind == "start" and event.name == "tu":
+                self.line = event.line
             if event.kind == "start" and event.name == "tuv":
                 variants.append(self._variant(event, space))
                 self.languages[variants[-1].language] = None
@@ -83,7 +86,7 @@ class _Memory:
         return _Variant(language, text, element.line, head, inner, tag, event.end, machine, space)
 
 
-def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str]]:
+def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Pair]:
     """The text of every unit that has both languages, unless a machine has said the target.
 
     Raises:
@@ -95,7 +98,7 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[tuple[str, str
         source, target = _sides(variants, wanted)
         if source and target and not target.of_machine:
             found = True
-            yield source.text.plain, target.text.plain
+            yield Pair(source.text.plain, target.text.plain, memory.line)
     if not found:
         for language in (wanted.source, wanted.target):
             if not any(speaks(code, language) for code in memory.languages):
