@@ -11,6 +11,7 @@ import html
 import importlib.util
 import time
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -86,16 +87,13 @@ class Examined:
     around: str  # the lines around the first drift
     learnt: bool  # whether training reads it; otherwise it is development or test text
 
-    def dropped(self) -> dict[int, str]:
-        """The pairs that ``data.filters`` as suggested, and training anyhow, leave out, by number, and why."""
-        reasons: dict[int, str] = {}
-        if not self.learnt:
-            return reasons
+    def left_out(self) -> np.ndarray:
+        """Whether ``data.filters`` as suggested, or training anyhow, leaves each pair out; bool [N]."""
+        found = np.zeros(len(self.text), bool)
         for fault in self.faults:
-            if fault.is_filter or fault.name == "empty":
-                for number in fault.pairs.tolist():
-                    reasons.setdefault(number, fault.name)
-        return reasons
+            if self.learnt and (fault.is_filter or fault.name == "empty"):
+                found[fault.pairs] = True
+        return found
 
 
 @dataclass
@@ -136,20 +134,21 @@ class Report:
             endings = codes if len(set(codes)) > 1 else ["source", "target"]
             names = [f"{stem}.kept.{ending}" for ending in endings] + [f"{stem}.faults.tsv"]
             parts = [folder / f".{name}.part" for name in names]
-            faults: dict[int, list[str]] = {}
-            for fault in one.faults:
-                for number in fault.pairs.tolist():
-                    faults.setdefault(number, []).append(fault.name)
-            dropped = one.dropped()
+            found = np.zeros(len(one.text), "uint16")  # a bit for each fault
+            for bit, fault in enumerate(one.faults):
+                found[fault.pairs] |= 1 << bit
+            left_out = one.left_out()
             with contextlib.ExitStack() as stack:
                 files = [stack.enter_context(part.open("w", encoding="utf-8", newline="")) for part in parts]
-                for number, pair in enumerate(zip(one.text.source, one.text.target, strict=True)):
+                pairs = zip(one.text.source, one.text.target, strict=True)
+                for number, pair in enumerate(corpus.watched(pairs, f"writing to {folder}", len(found))):
                     sides = [corpus.without_control(line) for line in pair]
-                    if number in faults:
-                        told = "left out" if number in dropped else "kept"
-                        row = [str(corpus.line_of(one.text, number)), told, ", ".join(faults[number]), *sides]
+                    if bits := int(found[number]):
+                        told = "left out" if left_out[number] else "kept"
+                        names_of = [fault.name for bit, fault in enumerate(one.faults) if bits >> bit & 1]
+                        row = [str(corpus.line_of(one.text, number)), told, ", ".join(names_of), *sides]
                         files[2].write("\t".join(row) + "\n")
-                    if number not in dropped:
+                    if not left_out[number]:
                         for file, side in zip(files[:2], sides, strict=True):
                             file.write(f"{side}\n")
             written += [part.rename(folder / name) for part, name in zip(parts, names, strict=True)]
@@ -233,7 +232,7 @@ def _looked_through(text: Corpus) -> dict[str, np.ndarray]:
         "mojibake": _mojibake(),
         "mixed scripts": filters.mixes_scripts,
     }
-    found: dict[str, list[int]] = {name: [] for name in looks}
+    found = {name: array("q") for name in looks}
     pairs = zip(text.source, text.target, strict=True)
     for number, pair in enumerate(corpus.watched(pairs, "looking at each pair", len(text))):
         for name, look in looks.items():
@@ -295,9 +294,10 @@ def _advice(recipe: Recipe, texts: Sequence[Examined], settings: Filters) -> lis
     advice = []
     if missing:
         said = ", ".join(f"{name}: {str(value).lower()}" for name, value in missing.items())
-        left_out = sum(reason != "empty" for one in texts for reason in one.dropped().values())
+        empty = sum(len(fault.pairs) for one in texts for fault in one.faults if one.learnt and fault.name == "empty")
+        left_out = sum(int(one.left_out().sum()) for one in texts) - empty
         advice.append(f"data.filters: {{{said}}}  # leaves out {left_out:,} pairs")
-    kept = np.setdiff1d(np.arange(len(first.text)), np.array(sorted(first.dropped()), "int64"))
+    kept = np.flatnonzero(~first.left_out())
     if len(kept) < draft.FEWEST_PAIRS:
         return advice
     return advice + _sizes(recipe, first.text.pick(kept, Counter()))
