@@ -85,6 +85,10 @@ def test_more_text_gets_a_larger_model_and_less_dropout(files, monkeypatch):
     monkeypatch.setattr(draft, "_target_pieces", lambda text, settings: 8 * len(text))
     large = draft.draft(*files(sentences(300, 1), sentences(300, 2)))
     assert (small.recipe.model.embedding_units, large.recipe.model.embedding_units) == (128, 256)
+    for drafted in (small, large):
+        assert drafted.recipe.model.flow == "parallel"
+        assert (drafted.recipe.model.encoder_layers, drafted.recipe.model.decoder_layers) == (2, 2)
+        assert any(reason.startswith("model: two layers on either side") for reason in drafted.reasons)
     assert (small.recipe.pieces.size, large.recipe.pieces.size) == (1000, 8000)
     assert small.recipe.model.dropout.readout > large.recipe.model.dropout.readout
     # 1,200,000 pieces, 30 times, in batches of 4,000
