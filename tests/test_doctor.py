@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+from dataclasses import replace
 from xml.sax.saxutils import escape
 
 import pytest
@@ -11,6 +12,7 @@ import toy
 from click.testing import CliRunner
 
 from nmt import cli, doctor, filters
+from nmt.drift import Drift
 from nmt.filters import FilterError
 
 NAMES = ["Anna", "Bernd", "Clara", "Dieter", "Emma", "Fritz", "Greta", "Hans", "Ida", "Jakob", "Klara", "Ludwig"]
@@ -105,6 +107,88 @@ def test_the_page_has_it_too_and_needs_nothing_else(report):
     assert not re.search(r"src=|href=|@import", page)
 
 
+def test_on_the_page_a_text_is_no_markup(tmp_path):
+    line = "<b>Not</b> & never translated"
+    write(tmp_path / "train", [(line, line), ("Another one.", "Etwas anderes.")])
+    write(tmp_path / "test", [("a", "b")])
+    page = doctor.examine(recipe_for(tmp_path)).page()
+    assert page.count("&lt;b&gt;Not&lt;/b&gt; &amp; never") == 2
+    assert "<b>" not in page
+
+
+def test_what_moves_the_cursor_or_turns_the_line_is_shown_as_a_number():
+    assert doctor._short("a\x1b[1mb") == r"'a\x1b[1mb'"
+    assert doctor._short("a\u202eb\u2028c\u2029") == r"'a\x202eb\x2028c\x2029'"
+    assert doctor._short("x" * 48) == f"'{'x' * 48}'"
+    assert doctor._short("x" * 49) == f"'{'x' * 47}…'"
+
+
+def test_what_is_held_out_is_found_on_either_side_and_an_empty_line_tells_nothing(tmp_path):
+    write(
+        tmp_path / "train",
+        [
+            ("One of the test.", "Nur hier."),
+            ("Only here.", "Einer des Tests!"),
+            ("", "Nichts in Satz 12."),
+            ("", "Nichts in Satz 13."),
+            ("Room 1", "Zimmer 1"),
+        ],
+    )
+    write(tmp_path / "test", [("one of the test", "noch etwas"), ("more", "Einer des Tests."), ("", "leer")])
+    train, test = doctor.examine(recipe_for(tmp_path)).texts
+    assert {fault.name: fault.pairs.tolist() for fault in train.faults} == {"held out": [0, 1], "empty": [2, 3]}
+    assert {fault.name: fault.pairs.tolist() for fault in test.faults} == {"empty": [2]}
+
+
+def test_of_what_is_too_little_without_its_faults_no_sizes_are_told(tmp_path):
+    source, target = toy.lines(30)
+    write(tmp_path / "train", list(zip(source, target, strict=True)) * 4)
+    write(tmp_path / "test", [("a", "b")])
+    (advice,) = doctor.examine(recipe_for(tmp_path)).advice
+    assert advice == "data.filters: {duplicates: true}  # leaves out 90 pairs"
+
+
+def test_of_many_drifts_the_first_are_told(report):
+    drifts = [Drift(100 * number, number, number + 1) for number in range(7)]
+    told = doctor._drifts(replace(report.texts[0], drifts=drifts))[0]
+    assert told.count("near line") == 5
+    assert told.endswith(", and 2 further places")
+    assert "further" not in doctor._drifts(replace(report.texts[0], drifts=drifts[:5]))[0]
+
+
+def test_how_long_a_training_takes_is_as_long_as_what_it_does(monkeypatch):
+    monkeypatch.setattr(doctor, "_speed", lambda: 1e9)
+
+    def seconds(pieces=10.0, **changes):
+        return doctor._training_seconds(toy.settings(training__batch_tokens=600, **changes), pieces, pieces)
+
+    once = seconds(training__updates=100)
+    assert seconds(training__updates=300) == pytest.approx(3 * once)
+    assert seconds(training__updates=100, training__gradient_accumulation=4) == pytest.approx(4 * once)
+    assert seconds(training__updates=100, training__r_drop=0.5) == pytest.approx(2 * once)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(1, "1 min"), (3540, "59 min"), (3590, "1 h 00 min"), (3660, "1 h 01 min"), (9e4, "25 h 00 min")],
+)
+def test_times(seconds, told):
+    assert doctor._time(seconds) == told
+
+
+def test_a_writing_that_fails_leaves_what_was_there(report, tmp_path, monkeypatch):
+    report.write(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(line):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(doctor.corpus, "without_control", fail)
+    with pytest.raises(OSError, match="no space left"):
+        report.write(tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
 def test_what_is_kept_and_what_is_not_is_written(report, folder, tmp_path):
     report.write(tmp_path / "cleaned")
     assert sorted(path.name for path in (tmp_path / "cleaned").iterdir()) == [
@@ -164,6 +248,10 @@ def test_files_that_drift_apart(folder, tmp_path):
     told = str(doctor.examine(recipe_for(tmp_path)))
     line = re.search(r"THE FILES DRIFT APART: near line (\d+) 2 lines are missing in the target", told)
     assert abs(int(line[1]) - 301) <= 25
+    rows = zip(*((tmp_path / f"train.{language}").read_text().splitlines() for language in ("en", "de")), strict=True)
+    (tmp_path / "train.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in rows))
+    one_file = doctor.examine(recipe_for(tmp_path, data__train={"tsv": str(tmp_path / "train.tsv")}))
+    assert "DRIFT" not in str(one_file)  # both sides of a row cannot
 
 
 UNITS = {

@@ -119,6 +119,19 @@ def test_a_document_with_little_to_translate_is_not_held(chunks):
     assert [next(document) for _ in range(3)] == [b"12345678"] * 3
 
 
+def test_after_much_that_stays_texts_are_translated_together_again(chunks):
+    chunks(4, 10)
+    engine = Engine()
+    filled([b"12345678", b"12345678", *(slot("a", "b") for _ in range(4))], engine)
+    assert engine.calls == [(["a", "b", "a", "b"], False)] * 2
+
+
+def test_so_many_texts_as_are_asked_for_are_translated_together():
+    engine = Engine()
+    list(documents.translated([slot("a"), slot("b"), slot("c")], engine, most=2))
+    assert engine.calls == [(["a", "b"], False), (["c"], False)]
+
+
 def test_texts_of_several_lines_are_translated_line_by_line():
     engine = Engine()
     assert filled([slot("one\n\n2\ntwo\n", "three")], engine) == "[ONE\n\n2\nTWO\n][THREE]"
@@ -143,6 +156,10 @@ def test_whatever_an_engine_says_there_are_as_many_lines(answer):
     found = filled([slot("one\n<b>two</b> more\n3", "four")], Engine(lambda line: answer))
     assert [text.count("\n") for text in found[1:-1].split("][")] == [2, 0]
     assert re.findall(r"</?b>", found) == ["<b>", "</b>"]
+
+
+def test_a_line_that_an_engine_breaks_gets_blanks():
+    assert filled([slot("one")], Engine(lambda line: "x\r\ny\nz")) == "[x y z]"
 
 
 def test_an_engine_that_tells_no_alignment_loses_no_mark():

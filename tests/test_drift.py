@@ -1,5 +1,6 @@
 """Lines are taken out of aligned texts, and must be missed where they were."""
 
+import itertools
 import random
 
 import numpy as np
@@ -63,6 +64,62 @@ def test_a_drift_that_another_one_mends_is_told_twice():
     assert [(one.before, one.shift) for one in found] == [(0, -1), (-1, 0)]
     assert abs(found[0].line - 1000) <= 25
     assert abs(found[1].line - 3001) <= 25
+
+
+def test_no_shift_is_looked_for_beyond_the_most_and_no_more_blocks_are_made(monkeypatch):
+    """So that neither files of very different lengths nor very long ones take all memory."""
+    sizes = []
+    cheapest = drift._cheapest
+
+    def watched(costs, start):
+        sizes.append(costs.shape)
+        return cheapest(costs, start)
+
+    monkeypatch.setattr(drift, "_cheapest", watched)
+    monkeypatch.setattr(drift, "_MOST", 100)
+    monkeypatch.setattr(drift, "_MOST_BLOCKS", 40)
+    source, target = texts(5000)
+    find(source, target[:2000] + target[2300:])
+    assert sizes == [(201, 40)]
+    (found,) = find(source, target[:2000] + target[2001:])
+    assert sizes[1:] == [(43, 40)]
+    assert abs(found.line - 2000) <= 25
+
+
+@pytest.mark.parametrize(
+    ("mine", "other"), [("7", "7"), *itertools.pairwise("?？؟"), *zip("!:;([«„", "！：；（（“「", strict=True)]
+)
+def test_lines_of_one_length_are_told_apart_by_what_both_sides_have(mine, other):
+    has = np.random.default_rng(3).random(2000) < 0.3
+    source, target = ([f"some words {sign if one else 'x'}" for one in has] for sign in (mine, other))
+    assert find(source, target) == []
+    (found,) = find(source, target[:700] + target[701:])
+    assert (found.before, found.shift) == (0, -1)
+    assert abs(found.line - 700) <= 25
+
+
+def test_a_wordier_language_is_no_hindrance():
+    """Each line has four times as many letters, so that in short texts little else would tell."""
+    random = np.random.default_rng(5)
+    sizes = random.integers(10, 100, 200)
+    source, target = ["x" * size for size in sizes], ["x" * round(4 * size * random.normal(1, 0.05)) for size in sizes]
+    assert find(source, target) == []
+    (found,) = find(source, target[:100] + target[101:])
+    assert (found.before, found.shift) == (0, -1)
+    assert abs(found.line - 100) <= 5
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(100, 0, 3), (150, 3, -1)], [(100, 0, -1)]),
+        ([(100, 0, 3), (151, 3, -1)], [(100, 0, 3), (151, 3, -1)]),
+        ([(100, 0, 60), (150, 60, 61), (155, 61, 60)], [(100, 0, 60)]),
+        ([(100, 0, 3), (150, 3, 0), (160, 0, 2)], [(160, 0, 2)]),  # what ends as it began is no drift
+    ],
+)
+def test_changes_next_to_each_other_are_one(found, expected):
+    assert drift._merged([Drift(*one) for one in found]) == expected
 
 
 def test_what_is_told():

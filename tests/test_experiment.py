@@ -433,6 +433,37 @@ def test_other_numbers_of_held_out_pairs_are_another_index(begun):
     assert index.load(run.path("index.npz"), index.origin(paths[:1], (5, 6))) is None
 
 
+def test_an_index_of_another_version_is_another(begun, monkeypatch):
+    run, _ = begun
+    monkeypatch.setattr(index, "VERSION", index.VERSION + 1)
+    assert index.load(run.path("index.npz"), index.origin((tmp_file(run, "en"), tmp_file(run, "de")), (5, 6))) is None
+
+
+def test_of_what_can_be_read_only_once_no_index_holds(tmp_path):
+    """Nobody can tell whether it is the same."""
+    once, path = Path("/dev/null"), tmp_path / "index.npz"
+    (tmp_path / "file").write_text("a\n")
+    for origin in (
+        index.origin((once, once), (0, 0)),
+        index.origin((tmp_path / "file",) * 2, (0, 0), {"mix 1": (once, once)}),
+    ):
+        path.write_bytes(index.Index({}, {}, (np.zeros(0, "int32"),) * 2).packed(origin))
+        assert index.load(path, origin) is None
+
+
+def test_of_a_broken_document_there_is_an_index_only_if_that_is_wanted(tmp_path):
+    (tmp_path / "memory.tmx").write_text(MEMORY)
+    document = {"file": str(tmp_path / "memory.tmx")}
+    origins = [
+        experiment._origin(toy.settings(tmp_path, data__train={**document, "salvage": salvage}).data)
+        for salvage in (True, False)
+    ]
+    path = tmp_path / "index.npz"
+    path.write_bytes(index.Index({}, {}, (np.zeros(0, "int32"),) * 2).packed(origins[0]))
+    assert index.load(path, origins[0]) is not None
+    assert index.load(path, origins[1]) is None
+
+
 def test_an_index_of_a_table_is_read_back(text):
     table = text / "pairs.tsv"
     table.write_text("".join(f"{source}\t{target}\tby X\n\n" for source, target in ALL), encoding="utf-8")

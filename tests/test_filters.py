@@ -73,6 +73,8 @@ def test_duplicates_are_all_but_the_first():
         ("Neu hier.", "New here."),
     )
     assert left_out(Filters(duplicates=True), *planted) == [None, "duplicates", None, None]
+    foreign = ("Москва большая.", "Москва большая.")
+    assert left_out(Filters(duplicates=True, alphabet=True), foreign, foreign) == ["alphabet", "duplicates"]
     assert repeated(np.array([5, 3, 5, 5, 3, 1], "uint64")).tolist() == [2, 3, 4]
 
 
@@ -83,8 +85,10 @@ def test_another_alphabet():
         ("…", "42"),
     )
     assert left_out(Filters(alphabet=True), *planted) == ["alphabet", None, None]
-    japanese = corpus_of([("I am home.", "ただいま、コーヒーを飲む。")] * 50 + [("Tennis", "テニス"), ("No", "no")])
-    assert judged(japanese, Filters(alphabet=True), ("en", "ja")).tolist() == [-1] * 51 + [4]
+    japanese = corpus_of([("I am home.", "ただいま、コーヒーを飲む。")] * 50)
+    planted = [("Tennis", "テニス"), ("Tennis", "ﾃﾆｽ"), ("No", "no")]
+    japanese = corpus_of([*zip(japanese.source, japanese.target, strict=True), *planted])
+    assert judged(japanese, Filters(alphabet=True), ("en", "ja")).tolist() == [-1] * 52 + [4]
 
 
 def test_another_language():
@@ -97,6 +101,22 @@ def test_another_language():
     assert languages_of([*EN, *EN, DE[1], "Ja."]) == Counter(en=6, de=1)
     with pytest.raises(FilterError, match=r"py3langid cannot tell xx; .* knows \d+ of them: set it to false"):
         judged(text(), Filters(language=True), ("en", "xx"))
+
+
+def test_only_a_line_that_is_long_enough_and_surely_of_another_language_counts(monkeypatch):
+    class Known:
+        labels = ("en", "no", "pt")
+
+        def classify(self, line):
+            language, probability = line.split()[:2]
+            return language, float(probability)
+
+    monkeypatch.setattr(filters, "_identifier", Known)
+    lines = ["pt 0.96 " + "x" * 12, "pt 0.96 " + "x" * 11, "pt 0.95 " + "x" * 99, "no 0.99 " + "x" * 99]
+    assert list(map(filters.identifier("no"), lines)) == [True, False, False, False]
+    assert list(map(filters.identifier("nb_NO"), lines)) == [True, False, False, False]
+    assert list(map(filters.identifier("pt-BR"), lines)) == [False, False, False, True]
+    assert languages_of(lines) == Counter(pt=1, no=1)
 
 
 def test_the_first_reason_counts_and_each_is_noted():
@@ -130,7 +150,17 @@ def test_what_is_usual_is_learnt_from_the_text():
     assert judged(Corpus([], []), Filters(ratio=2.0), ("", "")).tolist() == []
 
 
+def test_a_sample_is_of_the_whole_text(monkeypatch):
+    monkeypatch.setattr(filters, "_SAMPLE_PAIRS", 10)
+    usual = Usual.of(corpus_of([("abc", "abc")] * 40 + [("abc", "абв" * 9)] * 60))
+    assert usual.scripts == ({"LATIN"}, {"LATIN", "CYRILLIC"})
+    assert usual.ratio == pytest.approx(np.log(37 / 13))
+
+
 def test_a_glance_tells_shares():
-    shown = glance(text(*[("Stop it!", "stop it")] * 60, ("x" * 99, "y")))
-    assert shown == {"identical": pytest.approx(60 / 361), "ratio": pytest.approx(1 / 361)}
+    planted = [("Stop it!", "stop it")] * 60 + [("x" * 99, "y"), ("Москва большая.", "Moskau ist groß.")]
+    shown = glance(text(*planted))
+    assert shown == {
+        name: pytest.approx(count / 362) for name, count in (("identical", 60), ("ratio", 1), ("alphabet", 1))
+    }
     assert glance(text()) == {}

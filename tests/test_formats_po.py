@@ -131,6 +131,11 @@ def test_one_id_may_be_of_several_contexts(tmp_path):
     }
 
 
+def test_an_id_that_says_nothing_stays():
+    before = HEADER + '\nmsgctxt "a"\nmsgid ""\nmsgstr ""\n\nmsgid " \\n"\nmsgstr ""\n'
+    assert filled(before, again=True).decode() == before
+
+
 def test_one_id_may_be_obsolete_too():
     before = HEADER + '\nmsgid "Open"\nmsgstr ""\n\n#~ msgid "Open"\n#~ msgstr "Offen"\n'
     assert filled(before).endswith(b'msgstr "Open"\n\n#~ msgid "Open"\n#~ msgstr "Offen"\n')
@@ -299,6 +304,13 @@ def test_what_is_translated_is_read():
         ("file", "plik"),
         ("files", "plików"),
     ]
+
+
+def test_the_form_of_one_is_what_the_header_says_and_fuzzy_plurals_are_not_learnt():
+    content = HEADER + '"Plural-Forms: nplurals=3; plural=(n == 0 ? 0 : n == 1 ? 1 : 2);\\n"\n'
+    content += '\nmsgid "file"\nmsgid_plural "files"\nmsgstr[0] "nic"\nmsgstr[1] "plik"\nmsgstr[2] "plików"\n'
+    content += '\n#, fuzzy\nmsgid "a"\nmsgid_plural "b"\nmsgstr[0] "x"\nmsgstr[1] "y"\nmsgstr[2] "z"\n'
+    assert pairs(content, "pl") == [("file", "plik"), ("files", "plików")]
 
 
 def test_of_one_form_there_is_the_plural_to_learn():

@@ -199,6 +199,8 @@ def test_columns_of_a_table(content, wanted, expected):
         ("a,b\n", {"columns": ("1", "text")}, "a.csv has no column text; its first row is a, b"),
         ("a,b\n", {"columns": ("a", "1")}, "a.csv: a and 1 are one column; expected a source and a target"),
         ("n,source\n1,a\n2\n", {}, "line 3: has no column 2: '2"),
+        ('n,source\n1,"a\nb"\n2\n', {}, "line 4: has no column 2: '2"),
+        ("a,b\n", {"columns": ("0", "2")}, "a.csv has no column 0"),
     ],
 )
 def test_a_table_that_is_none_is_told(content, wanted, message):
@@ -253,6 +255,11 @@ def test_languages_are_named_as_the_cldr_has_them():
     assert not languages.is_named("Klingon", "tlh")
 
 
+def test_a_cell_may_be_as_long_as_it_likes():
+    long = "a b " * 50_000  # more than Python reads by itself
+    assert filled("a.csv", f"source,target\n{long},\n".encode()).decode() == f"source,target\n{long},{long}\n"
+
+
 def test_a_column_is_not_both_the_source_and_the_target():
     reader = formats.parts("a.csv")(io.BytesIO(b"en,n\na,1\n"), "a.csv", Wanted("en-US", "en-GB"))
     assert b"".join(documents.translated(reader, saying(str))) == b"en,n,en-GB\na,1,a\n"
@@ -267,6 +274,8 @@ def test_pairs_of_a_table():
     ]
     with pytest.raises(FormatError, match=r"line 3: expected a source and a target in columns 1 and 2, received 1"):
         list(formats.pairs("a.csv")(io.BytesIO(b"source,target\na,b\nc\n"), "a.csv", wanted))
+    with pytest.raises(FormatError, match=r"a.csv has no column of the target; name the two columns"):
+        list(formats.pairs("a.csv")(io.BytesIO(b"en,n\na,1\n"), "a.csv", wanted))
 
 
 # TSV.
@@ -362,6 +371,7 @@ def test_a_line_of_json_stays_one_whatever_the_answer(answer):
         ('{"en":"a"}', {}, '{"en":"a", "de": "a"}'),
         ('{"source": "a", "target": null, "n": {}}', {}, '{"source": "a", "target": "a", "n": {}}'),
         ('{"en": "a", "de": 0}', {}, '{"en": "a", "de": 0}'),
+        ('{"en": 1, "source": "a"}', {}, '{"en": 1, "source": "a", "target": "a"}'),
         ('{"en": "a", "de": "b"}', {"again": True}, '{"en": "a", "de": "a"}'),
         # Of two values of a name every reader takes the last.
         ('{"en": "a", "de": "", "de": null}', {}, '{"en": "a", "de": "", "de": "a"}'),
@@ -410,6 +420,8 @@ def test_pairs_of_json_lines():
     wanted = Wanted("en", "de")
     content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n'
     assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b", 1)]
+    content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n{"en": "d", "de": 4}\n'
+    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b")]
     with pytest.raises(FormatError, match=r"a\.jsonl: no line has both en and de; name the two"):
         list(formats.pairs("a.jsonl")(io.BytesIO(b'{"en": "c"}\n'), "a.jsonl", wanted))
 
@@ -495,7 +507,13 @@ def test_subtitles_that_pysubs2_wrote(kind):
         ("a.srt", "1\n00:01 --> 00:02\nOne\ntwo\n\n2\n00:03 --> 00:04\n- A\n- B\n", ["One two", "A", "B"]),
         # Cues that no blank line parts, with and without blanks around the arrow.
         ("a.srt", "1\n00:01 --> 00:02\nOne\n2\n00:03-->00:04\nTwo\n1984\n", ["One", "Two 1984"]),
+        ("a.srt", "00:01 --> 00:02\nOne\n00:03 --> 00:04\nTwo\n", ["One", "Two"]),
         ("a.srt", "1\n00:01 --> 00:02\na --> b\n", ["a --> b"]),
+        ("a.srt", "1\n00:01 --> 00:02\n\u2013 A\n\u2014 B\n", ["A", "B"]),
+        # A line of blanks is text in WebVTT alone.
+        ("a.srt", "1\n00:01 --> 00:02\nOne\n \t\nlost\n", ["One"]),
+        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nOne\n \ntwo\n", ["One  two"]),
+        ("a.srt", "1\r\r\n00:01 --> 00:02\r\r\nOne\r\r\ntwo\r\r\n\r\r\nlost", ["One two"]),
         ("a.srt", "1\n00:01 --> 00:02\n\n2\n00:03 --> 00:04\nTwo\n", ["Two"]),
         ("a.srt", "1\r\n00:01 --> 00:02\r\nOne\r\ntwo", ["One two"]),
         ("a.vtt", "WEBVTT\n\nNOTE\nHello\n\nintro\n00:01.000 --> 00:02.000\nAT&amp;T &lt;3\n", ["AT&T <3"]),
@@ -657,7 +675,10 @@ def test_an_answer_is_text_whatever_it_looks_like(place, signs, between):
         ("see [one]\n\n[one]: x\n", "a b", "a [b][one]\n\n[one]: x\n"),
         ("see [one][]\n\n[one]: x\n", "a b", "a [b][one]\n\n[one]: x\n"),
         ("one **two**\n", "", "one **two**\n"),
-        ("- [x] one\n", "a", "- [x] a\n"),
+        ("1. one\n   two\n", "| -|", "1. |\n   \\-|\n"),  # with the number it would be a table
+        ("- one\n  two\n", "| a :-|-", "- | a\n  \\:-|-\n"),
+        ("- [x] one\n- [X] two\n", "a", "- [x] a\n- [X] a\n"),
+        ("---\ntitle: one\n...\none\n", "a", "---\ntitle: one\n...\na\n"),
         ("[^1]: one two\n", "a", "[^1]: a\n"),
     ],
 )
@@ -670,6 +691,8 @@ def test_what_of_markdown_is_translated():
         "---\na: b\n---\n# One `x`\n\ntwo *three*\nfour  \nfive &amp; \\*\n\n```\ncode\n```\n- [ ] six [seven](x)\n"
     )
     assert asked("a.md", content.encode()) == ["One ", "two three four", "five & *", "six seven"]
+    content = "see https://x.org/a_b, <https://x.org> or ![a book], ![it](b.png) [too][a book]\n\n[a book]: b.png\n"
+    assert asked("a.md", content.encode()) == ["see ,  or ,  too"]
 
 
 # Texts.

@@ -1,11 +1,13 @@
 """TMX and XLIFF, read and filled; lxml and translate-toolkit say whether that is right."""
 
+import collections
 import copy
 import gzip
 import io
 import itertools
 import lzma
 import re
+import tracemalloc
 from contextlib import suppress
 from xml.sax.saxutils import escape
 
@@ -99,10 +101,18 @@ def test_tmx_of_an_empty_target_is_filled(target):
     assert after == memory(expected.replace('" >', f'"{MACHINE}>', 1))
 
 
+def test_tmx_gets_none_of_what_is_said_about_the_source():
+    unit = '<tu><tuv xml:lang="en"><seg>A</seg> <!-- of the source --></tuv></tu>'
+    new = f'<tuv xml:lang="pt-BR"{MACHINE}><seg>A</seg></tuv>'
+    after = filled(tmx, memory(unit), target="pt_BR").decode()
+    assert after == memory(unit.replace("</tu>", f"{new}</tu>"))
+
+
 def test_tmx_is_translated_anew_only_if_asked():
-    unit = '<tu><tuv xml:lang="en"><seg>A</seg></tuv><tuv xml:lang="de" usagecount="3"><seg>B</seg></tuv></tu>'
+    used = ' usagecount="3" lastusagedate="20200101T000000Z"'
+    unit = f'<tu><tuv xml:lang="en"><seg>A</seg></tuv><tuv xml:lang="de"{used}><seg>B</seg></tuv></tu>'
     assert filled(tmx, memory(unit)).decode() == memory(unit)
-    after = unit.replace(' usagecount="3"', MACHINE).replace(">B<", ">A<")
+    after = unit.replace(used, MACHINE).replace(">B<", ">A<")
     assert filled(tmx, memory(unit), again=True).decode() == memory(after)
 
 
@@ -137,6 +147,8 @@ def variants(*languages):
         (["de-AT", "de", "en-GB", "en"], "en", "de", ("en", "de")),
         (["de-AT", "de-DE", "en-GB", "en-US"], "en", "de", ("en-GB", "de-AT")),
         (["DE_de", "EN_us"], "en", "de-DE", ("EN_us", "DE_de")),
+        (["en", "pt", "pt_BR"], "en", "pt-BR", ("en", "pt_BR")),
+        ([" en", "de "], "en", "de", (" en", "de ")),
     ],
 )
 def test_tmx_tells_the_regions_of_a_language_apart(there, source, target, expected):
@@ -239,6 +251,11 @@ STATE = ' state="needs-review-translation" state-qualifier="mt-suggestion"'
             f'<target{STATE} xml:space="preserve">A\n B</target></trans-unit>',
         ),
         (
+            '<trans-unit id="1"><source xml:space="preserve">A</source><target xml:space="default"/></trans-unit>',
+            '<trans-unit id="1"><source xml:space="preserve">A</source>'
+            f'<target xml:space="default"{STATE}>A</target></trans-unit>',
+        ),
+        (
             '<trans-unit id="1"><source>A\n\t10\u00a0km\u2003B</source></trans-unit>',
             '<trans-unit id="1"><source>A\n\t10\u00a0km\u2003B</source>'
             f"<target{STATE}>A  10\u00a0km\u2003B</target></trans-unit>",
@@ -271,6 +288,7 @@ def test_xliff_gets_a_target(before, after):
         '<trans-unit id="1"><source>A</source><target>B</target></trans-unit>',
         '<trans-unit id="1" approved="yes"><source>A</source><target/></trans-unit>',
         '<trans-unit id="1"><source>A</source><target state="final"/></trans-unit>',
+        '<trans-unit id="1"><source>A</source><target state="signed-off"/></trans-unit>',
         '<trans-unit id="1" translate="no"><source>A</source></trans-unit>',
         '<group translate="no"><group><trans-unit id="1"><source>A</source></trans-unit></group></group>',
         '<trans-unit id="1"><source/></trans-unit>',
@@ -790,6 +808,26 @@ def test_what_translate_toolkit_writes_is_filled(texts, again):
         units = written_by.parsestring(after).units
         assert [unit.source for unit in units] == [unit.source for unit in store.units]
         assert [str(unit.target) for unit in units] == [str(unit.source) for unit in units]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_read(encoding):
+    content = '<tmx><body><tu><tuv xml:lang="en"><seg>{}</seg></tuv>{}</tu></body></tmx>'
+    new = f'<tuv xml:lang="de"{MACHINE}><seg>ü</seg></tuv>'
+    assert filled(tmx, content.format("ü", "").encode(encoding)) == content.format("ü", new).encode(encoding)
+
+
+@pytest.mark.parametrize("read", [tmx.pairs, tmx.parts])
+def test_a_large_memory_is_not_held(read):
+    unit = f'<tu><tuv xml:lang="en"><seg>{"a" * 4000}</seg></tuv><tuv xml:lang="de"><seg>b</seg></tuv></tu>'
+    file = io.BytesIO(memory(*[unit] * 2000).encode())  # 8 MB
+    tracemalloc.start()
+    try:
+        collections.deque(read(file, "a.tmx", Wanted("en", "de")), maxlen=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
 
 
 # --- translations that are hard to write

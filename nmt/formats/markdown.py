@@ -29,6 +29,8 @@ _WORD = r"(?:\\.|[^()\s\\]|\((?:\\.|[^()\s\\])*\))"
 _TITLE = r"(?:\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\((?:\\.|[^()\\])*\))"
 # (https://example.org/Example_(word) "Example"), or the [label] of an address that stands elsewhere.
 _ADDRESS = rf"(?:\(\s*(?:<[^<>]*>|{_WORD}*)(?:\s+{_TITLE})?\s*\)|\[{_LABEL}\])"
+# An address as it is; what ends its sentence is not of it.
+_BARE = r"https?://[^\s<>()\[\]*|]*[^\s<>()\[\]*|.,:;!?'\"]"
 _LINKED = rf"(?:\\.|`[^`]*`|!?\[{_LABEL}\]|[^\[\]\\`!]|!(?!\[))*"  # it may have an image in it
 _ATTRIBUTES = r"(?:\s(?:\"[^\"]*\"|'[^']*'|[^<>\"'])*)?"
 # What breaks a line for good.
@@ -132,7 +134,7 @@ def _markup(labels: Iterable[str]) -> re.Pattern[str]:
         r"(?:(?<!\\)|(?<=^\\\\)|(?<=[^\\]\\\\))(?:"  # not escaped
         r"(?P<ticks>(?<!`)`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
         r"|<[a-z][a-z0-9+.-]+:[^<>\s]*>|<[^<>\s@]+@[^<>\s]+>|<!--.*?-->|<[?!].*?>"
-        rf"|!\[{_LABEL}\]{_ADDRESS}|!\[(?:{one})\]|\[\^[^\]\s]+\]|https?://[^\s<>()\[\]*|]+"
+        rf"|!\[{_LABEL}\]{_ADDRESS}|!\[(?:{one})\]|\[\^[^\]\s]+\]|{_BARE}"
         rf"|</(?P<closes>[a-z][a-z0-9-]*)\s*>|<[a-z][^<>]*/>|<(?P<opens>[a-z][a-z0-9-]*){_ATTRIBUTES}>"
         rf"|(?P<opens_link>\[)(?={_LINKED}\]{_ADDRESS}|(?:{one})\])|(?P<closes_link>\]{_ADDRESS}|(?:{behind})\])"
         r"|(?P<both>\*{1,3}|~~|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w))"
@@ -190,6 +192,8 @@ def _lines(text: Text, lengths: Sequence[int], block: _Block, before: list[str])
     lines = [_safe(line, block.is_cell) for line in text.wrapped(lengths)]
     if block.is_title:
         return [re.sub(r"(?:^|(?<=\s))(?=#+$)", r"\\", line) for line in lines]
+    first = 0 if before else 1  # what follows it would make a table of both, with the number of an item as a cell
+    lines[first:] = [re.sub(r"^(?=[-:|][-:|\s]*$)", r"\\", line) for line in lines[first:]]
     number = 0
     while block.is_first and not _is_paragraph([*before, *lines]) and number < len(lines):
         if _is_paragraph([*before, *lines[: number + 1]]):
