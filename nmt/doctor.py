@@ -27,7 +27,9 @@ from nmt.filters import FilterError
 from nmt.recipe import Data, Files, Filters, Recipe
 
 # What the doctor holds for suspicious where a recipe says nothing.
-_SUSPICIOUS = Filters(lengths=1000, ratio=3.0, identical=True, duplicates=True, alphabet=True, language=True)
+_SUSPICIOUS = Filters(
+    lengths=1000, ratio=3.0, identical=True, duplicates=True, alphabet=True, language=True, held_out=True
+)
 
 # Faults: what they mean, and what is to be done where no filter is named after them.
 _MEANING = {
@@ -39,7 +41,7 @@ _MEANING = {
     "alphabet": "most letters are of another script",
     "language": "surely another language",
     "near duplicates": "came before but for its numbers: not wrong, but it says little new",
-    "held out": "a side is in the development or test text, which then scores too well: leave these out",
+    "held_out": "a side is in the development or test text, which then scores too well",
     "control": "control characters or Unicode line ends: always read as blanks",
     "mojibake": "decoded wrongly, as Ã¤ for ä: mend it with ftfy, or leave it out",
     "mixed scripts": "letters of two scripts in one word: often look-alikes from a scan",
@@ -62,7 +64,7 @@ class Fault(NamedTuple):
     @property
     def is_filter(self) -> bool:
         """Whether ``data.filters`` has a setting of this name."""
-        return self.name in filters.REASONS
+        return self.name in Filters.model_fields
 
 
 class Side(NamedTuple):
@@ -211,7 +213,7 @@ def _examined(
     for reason in filters.REASONS:  # what is empty is nothing else
         found[reason] = np.setdiff1d(found[reason], empty)
     sides = [_keys(side, "looking for repetitions") for side in (text.source, text.target)]
-    found["held out"] = np.flatnonzero(np.isin(sides[0], held_out) | np.isin(sides[1], held_out))
+    found["held_out"] = np.flatnonzero(np.isin(sides[0], held_out) | np.isin(sides[1], held_out))
     near = filters.repeated(_without_digits(text))
     found["near duplicates"] = np.setdiff1d(near, np.concatenate([found["duplicates"], empty]))
     drifts = corpus.drifts(text.source, text.target) if files.source is not None else []

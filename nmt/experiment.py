@@ -128,7 +128,8 @@ def _split(data: Data) -> dict[str, Corpus]:
 def _to_learn(name: str, data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files`` without what training leaves out."""
     languages = data.source_language, data.target_language
-    text = filters.applied(corpus.drop_empty(_cleaned(data, known, files)), data.filters, languages)
+    held_out = [read_raw(data, data.corpus, part) for part in held_out_files(data)] if data.filters.held_out else []
+    text = filters.applied(corpus.drop_empty(_cleaned(data, known, files)), data.filters, languages, held_out)
     if not text and data.filters != Filters():
         told = "; ".join(corpus.describe(text.notes)) or "the files have no pairs"
         raise CorpusError(f"nothing is left of {name} to train on: {told}")
@@ -144,6 +145,11 @@ def _to_learn(name: str, data: Data, known: str | None, files: Files) -> Corpus:
 def mixes_of(data: Data) -> dict[str, MixedFiles]:
     """The files of the texts mixed in, by name."""
     return {f"mix {number}": files for number, files in enumerate(data.mix, 1)}
+
+
+def held_out_files(data: Data) -> list[Files]:
+    """The files of the development and of the test text, where these have any."""
+    return [part for part in (data.development, data.test) if isinstance(part, Files)]
 
 
 def _held_out(data: Data) -> tuple[int, int]:
@@ -653,7 +659,11 @@ def _origin(data: Data) -> index.Origin:
     texts: dict[str, Files] = {"train": data.train, **mixes_of(data)}
     wanted = {name: found for name, files in texts.items() if (found := _wanted(data, files))}
     tags = {name: files.tag for name, files in texts.items() if files.tag}
-    reading = index.Reading(wanted, data.filters.model_dump(exclude_defaults=True), tags)
+    left_out = data.filters.model_dump(exclude_defaults=True)
+    if data.filters.held_out:
+        paths = [path for files in held_out_files(data) for path in _paths(data.corpus, files)]
+        left_out["held_out"] = [corpus.file_checksum(path) for path in paths]
+    reading = index.Reading(wanted, left_out, tags)
     return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes, reading)
 
 

@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,13 +52,18 @@ class Usual(NamedTuple):
         return cls(ratio, (_usual_scripts(sample.source), _usual_scripts(sample.target)))
 
 
-def applied(text: Corpus, settings: Filters, languages: tuple[str, str]) -> Corpus:
+def applied(text: Corpus, settings: Filters, languages: tuple[str, str], held_out: Sequence[Corpus] = ()) -> Corpus:
     """The pairs of ``text`` that no filter leaves out. Notes how many each of them does.
+
+    Args:
+        held_out: what ``settings.held_out`` looks at.
 
     Raises:
         FilterError: ``settings.language`` needs a package, or cannot tell one of ``languages``.
     """
-    if settings == Filters():
+    if settings.held_out:
+        text = corpus.drop_related(text, held_out)
+    if settings.model_copy(update={"held_out": False}) == Filters():
         return text
     reasons = judged(text, settings, languages)
     dropped = {name: int((reasons == number).sum()) for number, name in enumerate(REASONS)}

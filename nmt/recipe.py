@@ -99,6 +99,8 @@ class Filters(Section):
     """pairs with a side most of whose letters are not of the scripts that this side is usually written in"""
     language: bool = False
     """pairs with a side that is surely of another language (pip install 'nmt[doctor]')"""
+    held_out: bool = False
+    """pairs with a side that is in the files of the development or test text, which would then score too well"""
 
 
 # Pydantic would report a faulty value once per branch; the shape of the value says which branch was meant.

@@ -31,7 +31,7 @@ PLANTED = {
     77: ("control", "A line\x0bwith a tabulator in it.", "Eine Zeile mit einem Tabulator darin."),
     88: ("mojibake", "They greet each other kindly.", "Sie grÃ¼ÃŸen einander freundlich."),
     99: ("mixed scripts", "The c\u0430t is on the mat.", "Die Katze ist auf der Matte."),
-    111: ("held out", "This is a sentence of the test.", "Das ist ein Satz, der geprüft wird."),
+    111: ("held_out", "This is a sentence of the test.", "Das ist ein Satz, der geprüft wird."),
 }
 
 
@@ -95,8 +95,10 @@ def test_the_terminal_shows_each_with_its_number_and_both_sides(report):
     assert "x0bwith" in told
     assert "development text: 2 pairs" in told
     (advice,) = re.findall(r"data.filters: \{(.*)\}  # leaves out (\d+) pairs", told)
-    assert advice[0] == ("lengths: 1000, ratio: 3.0, identical: true, duplicates: true, alphabet: true, language: true")
-    assert advice[1] == "6"
+    assert advice[0] == (
+        "lengths: 1000, ratio: 3.0, identical: true, duplicates: true, alphabet: true, language: true, held_out: true"
+    )
+    assert advice[1] == "7"
     assert re.search(r"training will take about .* min on this processor", told)
 
 
@@ -136,7 +138,7 @@ def test_what_is_held_out_is_found_on_either_side_and_an_empty_line_tells_nothin
     )
     write(tmp_path / "test", [("one of the test", "noch etwas"), ("more", "Einer des Tests."), ("", "leer")])
     train, test = doctor.examine(recipe_for(tmp_path)).texts
-    assert {fault.name: fault.pairs.tolist() for fault in train.faults} == {"held out": [0, 1], "empty": [2, 3]}
+    assert {fault.name: fault.pairs.tolist() for fault in train.faults} == {"held_out": [0, 1], "empty": [2, 3]}
     assert {fault.name: fault.pairs.tolist() for fault in test.faults} == {"empty": [2]}
 
 
@@ -195,12 +197,12 @@ def test_what_is_kept_and_what_is_not_is_written(report, folder, tmp_path):
         "training.faults.tsv", "training.kept.de", "training.kept.en",
     ]  # fmt: skip
     sides = [(tmp_path / "cleaned" / f"training.kept.{language}").read_text().splitlines() for language in ("en", "de")]
-    assert [len(side) for side in sides] == [389, 389]
+    assert [len(side) for side in sides] == [388, 388]
     with (tmp_path / "cleaned" / "training.faults.tsv").open() as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     assert [tuple(row[:3]) for row in rows] == sorted(
         [
-            (str(line), "left out" if name in ("empty", *filters.REASONS) else "kept", name)
+            (str(line), "left out" if name in ("empty", "held_out", *filters.REASONS) else "kept", name)
             for line, (name, _, _) in PLANTED.items()
         ]
         + [("200", "left out", "duplicates"), ("300", "kept", "near duplicates")],
@@ -214,9 +216,10 @@ def test_with_the_filters_that_it_advises_training_leaves_out_the_same(folder, c
 
     wanted = recipe_for(folder, data__filters=doctor._SUSPICIOUS.model_dump())
     texts = read_texts(wanted.data)
-    assert len(texts.train) == 389
+    assert len(texts.train) == 388
     for name in filters.REASONS:
         assert f"(data.filters.{name}), dropped: 1" in caplog.text or f"data.filters.{name}, dropped: 1" in caplog.text
+    assert "pairs that share a sentence with a held-out pair, dropped: 1" in caplog.text
     assert len(texts.development) == 2
     advice = doctor.examine(wanted).advice
     assert not any("data.filters" in line for line in advice)

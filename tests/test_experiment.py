@@ -312,6 +312,25 @@ def test_a_tag_stands_before_each_source_and_in_the_index(text):
     assert index.load(text / "index.npz", experiment._origin(filtered)) is None
 
 
+def test_what_is_held_out_in_files_is_left_out_and_the_index_knows_them(text):
+    held = {"data__development": files(text, "dev"), "data__test": files(text, "train")}
+    shared = [*toy.lines(8, seed=9)[0][:2], *(source for source, _ in ALL[:3])]
+    (text / "mine.en").write_text("".join(f"{line}\n" for line in [*shared, "a new one"]))
+    (text / "mine.de").write_text("".join(f"neu {number}\n" for number in range(6)))
+    settings = {**held, "data__train": files(text, "mine"), "data__mix": [files(text, "mine")]}
+    assert len(read_texts(toy.settings(text, **settings).data).train) == 6
+    data = toy.settings(text, **settings, data__filters={"held_out": True}).data
+    texts = read_texts(data)
+    assert pairs(texts.train) == pairs(texts.mixes["mix 1"]) == [("a new one", "neu 5")]
+    assert texts.train.notes["related"] == 5
+    origin = experiment._origin(data)
+    parts = {"train": texts.train, **texts.mixes}
+    (text / "index.npz").write_bytes(index.Index(parts, {}, (np.zeros(1, "int32"),) * 2).packed(origin))
+    assert index.load(text / "index.npz", experiment._origin(data)) is not None
+    (text / "dev.en").write_text((text / "dev.en").read_text().replace("one", "two"))
+    assert index.load(text / "index.npz", experiment._origin(data)) is None
+
+
 def test_a_document_of_other_languages_says_which_it_has(tmp_path):
     (tmp_path / "memory.tmx").write_text(MEMORY)
     data = toy.settings(tmp_path, data__train={"file": str(tmp_path / "memory.tmx")}).data
