@@ -755,3 +755,16 @@ def test_symbols_of_the_recipe_are_pieces(text):
     planned(recipe, text / "run")
     pieces, _ = Run.find(text / "run").pieces()
     assert pieces.text_of(pieces.encode("<BT> one"))[:2] == ["▁", "<BT>"]
+
+
+@pytest.mark.parametrize(("joint", "masks"), [(True, True), (False, True), (True, False)])
+def test_masks_are_learnt_where_the_text_has_enough_marks(text, joint, masks):
+    for number, language in enumerate(("en", "de")):
+        lines = [f"{{name{i}}} {line}" for i, line in enumerate(toy.lines(60)[number])]
+        (text / f"train.{language}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    recipe = toy.settings(text, pieces__joint=joint, pieces__masks=masks, training__batch_tokens=9000)
+    plan = planned(recipe, text / "run")
+    for side in Run.find(text / "run").pieces():
+        assert side.masks.known == ({"⟦mark1⟧"} if masks else set())
+        assert ("{" in "".join(side.text_of(range(side.size)))) != masks
+    assert (plan.source_lengths(0).max() < 20) == masks  # a name is many pieces
