@@ -98,7 +98,7 @@ class Constraints:
 
     def _spelled(self, pieces: Pieces, prefix: str) -> bytes:
         """The prefix as pieces spell it: normalised, with a mark before each word."""
-        (ids,) = pieces.encode_masked([prefix])
+        ids = pieces.encode(prefix)
         if UNK in ids:
             known = set("".join(pieces.text_of(range(pieces.size))))
             unknown = [

@@ -443,7 +443,7 @@ def shortlist(run: Run, translator: TranslationModel, size: int) -> Shortlist:
 
     text, sides = read_text(run, "train"), run.pieces()
     text = text.pick(np.linspace(0, len(text) - 1, min(len(text), _LINKED)).astype("int64"), text.notes)
-    encoded = (side.encode_lines(lines) for side, lines in zip(sides, (text.source, text.target), strict=True))
+    encoded = (side.encode_lines(lines) for side, lines in zip(sides, _masked(sides[0].masks, text), strict=True))
     # As in training, no pair is longer; those of one length go together.
     longest = run.recipe.data.max_length
     pairs = sorted(
@@ -684,7 +684,8 @@ def _check_corpus(run: Run, texts: Texts) -> None:
     if changed:
         raise RunError(
             f"the {' and '.join(sorted(changed))} text is no longer what {run.directory} was trained on "
-            "(corpus.json has the counts and checksums); restore it, or train into a new directory with --run"
+            "(corpus.json has the counts and checksums), or this nmt reads it otherwise; restore it, or train into a "
+            "new directory with --run"
         )
 
 
@@ -694,11 +695,13 @@ def _fingerprint(text: Corpus) -> dict[str, int | str]:
 
 def _train_pieces(run: Run, texts: Texts) -> tuple[pieces.Pieces, pieces.Pieces]:
     settings = run.recipe.pieces
+    found = _learnable_masks(run, texts) if settings.masks else []
+    symbols = list(dict.fromkeys([*settings.symbols, *found]))
+    masks = Masks(symbols)
     learnt_from: dict[Path, list[Sequence[str]]] = {path: [] for path in run.piece_paths()}  # one, or one a side
     for text in (texts.train, *texts.mixes.values()):
-        for path, lines in zip(run.piece_paths(), (text.source, text.target), strict=True):
+        for path, lines in zip(run.piece_paths(), _masked(masks, text), strict=True):
             learnt_from[path].append(lines)
-    symbols = [*settings.symbols, *(_learnable_masks(run, texts) if settings.masks else ())]
     for path, sides in learnt_from.items():
         if not path.is_file():
             sentences = corpus.sample(sides, pieces.LARGEST_TEXT)
@@ -714,6 +717,11 @@ def _train_pieces(run: Run, texts: Texts) -> tuple[pieces.Pieces, pieces.Pieces]
     if run.read_json("pieces.json") is None:
         run.pin_pieces()
     return run.pieces()
+
+
+def _masked(masks: Masks, text: Corpus) -> tuple[Sequence[str], Sequence[str]]:
+    """Both sides of ``text`` as a model reads them."""
+    return masks.lines(text.source), masks.lines(text.target, text.source)
 
 
 def _learnable_masks(run: Run, texts: Texts) -> list[str]:
@@ -759,11 +767,10 @@ def _lengths(
         return known.lengths
     to_learn = [texts.train, *texts.mixes.values()]
     logger.info("counting the pieces of %d pairs", sum(map(len, to_learn)))
+    masked = [_masked(piece_models[0].masks, text) for text in to_learn]
     source, target = (
         np.concatenate([pieces.Encoded(model, lines).lengths for lines in side])
-        for model, side in zip(
-            piece_models, ([text.source for text in to_learn], [text.target for text in to_learn]), strict=True
-        )
+        for model, side in zip(piece_models, zip(*masked, strict=True), strict=True)
     )
     fingerprints = run.read_json("corpus.json")
     parts = {
@@ -798,13 +805,15 @@ def _training_plan(
     if not kept[0]:
         raise CorpusError(f"no pair has at most data.max_length: {data.max_length} pieces on both sides; raise it")
 
-    def side(number: int, lines: list[Sequence[str]], alpha: float) -> batches.Sentences:
-        plain = pieces.Encoded(piece_models[number], corpus.Joined(lines), lengths[number][short])
+    masked = [_masked(piece_models[0].masks, text) for text in kept]
+
+    def side(number: int, alpha: float) -> batches.Sentences:
+        lines = corpus.Joined([sides[number] for sides in masked])
+        plain = pieces.Encoded(piece_models[number], lines, lengths[number][short])
         return pieces.Sampled(plain, alpha, (seed, number), data.max_length) if alpha else plain
 
     alpha = run.recipe.pieces.sampling
-    source = side(0, [text.source for text in kept], alpha.source)
-    target = side(1, [text.target for text in kept], alpha.target)
+    source, target = side(0, alpha.source), side(1, alpha.target)
     shapes = batches.fitted_lengths(source, target) if run.recipe.device.backend == "jax" else ()
     if shapes and (alpha.source or alpha.target):
         shapes = tuple(sorted({*shapes, data.max_length + 1}))  # a later epoch may have longer ones than the first
@@ -817,6 +826,7 @@ def _plan(
     run: Run, text: Corpus, source_pieces: pieces.Pieces, target_pieces: pieces.Pieces, batch_tokens: int
 ) -> batches.BatchPlan:
     """The plan of the development text."""
-    source, target = pieces.Encoded(source_pieces, text.source), pieces.Encoded(target_pieces, text.target)
+    lines = _masked(source_pieces.masks, text)
+    source, target = pieces.Encoded(source_pieces, lines[0]), pieces.Encoded(target_pieces, lines[1])
     shapes = batches.fitted_lengths(source, target) if run.recipe.device.backend == "jax" else ()
     return batches.BatchPlan(source, target, batch_tokens, run.recipe.training.seed, shapes)

@@ -123,7 +123,7 @@ def warn_of_unknown(models: tuple[Pieces, Pieces], text: Corpus, name: str) -> N
     """
     for side, model, lines in zip(("source", "target"), models, (text.source, text.target), strict=True):
         looked_through = corpus.sample([lines], _LOOKED_THROUGH)
-        ids = [piece for row in model.encode_lines(looked_through) for piece in row]
+        ids = [piece for row in model.encode_lines(model.masks.lines(looked_through)) for piece in row]
         if unknown := ids.count(UNK):
             logger.warning(
                 "%d of %d pieces in %d lines of the %s of the %s text hold characters that training.init_from does not "

@@ -76,8 +76,12 @@ def found(line: str, but: re.Pattern[str]) -> Text:
 
 
 def kept(source: str, target: str) -> bool:
-    """Whether ``target`` has the marks of ``source``, as often as there: one more "%s" would be as bad as one less."""
-    return not _SIGN.search(source) or _codes(source) == _codes(target)
+    """Whether ``target`` has the marks of ``source``, as often as there, with tags in pairs wherever they are.
+
+    One more "%s" would be as bad as one less. A source without marks asks for nothing.
+    """
+    codes = _codes(source) if _SIGN.search(source) else None
+    return not codes or (codes == _codes(target) and _paired(source) == _paired(target))
 
 
 def renumbered(links: Links, source: Text, target: Text) -> tuple[tuple[int, int], ...]:
@@ -100,6 +104,11 @@ def _numbers_with_marks(text: Text) -> list[int]:
     starts = [match.start() for match in re.finditer(r"\S+", text.plain)]
     before = [sum(len(mark.code) for mark in text.marks if mark.place <= start) for start in starts]
     return [bisect(ends, start + shift) for start, shift in zip(starts, before, strict=True)]
+
+
+def _paired(line: str) -> int:
+    """How many tags have a partner."""
+    return sum(mark.pair is not None for mark in Text.marked(line, PATTERN).marks)
 
 
 def _codes(line: str) -> Counter[str]:

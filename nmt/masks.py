@@ -1,22 +1,24 @@
 """Masks: symbols that stand for marks and long numbers while a model works, so that it need not spell them.
 
-A model that has learnt where ``⟦mark1⟧`` goes puts ``%(user)s`` there, and whatever else it has never seen. Both sides
-of the training text are masked alike, each for itself: the marks of a line are numbered in the order of their letters,
-so that a sentence and its translation agree in the numbers wherever they have the same marks. There are three kinds,
-as they behave differently in a sentence: tags, numbers, and all other marks (``nmt.marks``). Which of them a model
-knows is part of its pieces; what it does not know stays as it is.
+A model that has learnt where ``⟦mark1⟧`` goes puts ``%(user)s`` there, and whatever else it has never seen. The marks
+of a source are numbered in the order of their letters, which tells nothing of their places; in its translation the same
+marks have the same masks, in training as well, and what the source does not have stays as it is there: so a model never
+learns to say a mask that it has not read. There are five kinds, as they behave differently in a sentence: tags that
+open, that close and that stand alone, numbers, and all other marks (``nmt.marks``). Which of them a model knows is part
+of its pieces; what it does not know it reads as it is.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, overload
 
 from nmt import marks
 
-_MASK = r"(?P<mask>⟦(?P<kind>mark|tag|number)[1-9]⟧)"
+_KINDS = ("mark", "open", "close", "tag", "number")
+_MASK = rf"(?P<mask>⟦(?P<kind>{'|'.join(_KINDS)})[1-9]⟧)"
 # A long number is written alike in most languages: no blank or comma stands in it, as in 10,000, and it is rarely said
 # in words, as 12 is.
 _PATTERN = re.compile(
@@ -25,7 +27,6 @@ _PATTERN = re.compile(
 # Without one of these there is nothing to mask: a first look, as most lines have none.
 _SIGN = re.compile(r"[%{<@⟦]|://|www\.|[0-9]{4}")
 
-_KINDS = ("mark", "tag", "number")
 # Of a kind; a sentence has rarely more.
 _MOST = 9
 # Pairs that have a mask on both sides, for a model to learn it; and their share of all whose source has it. Where
@@ -67,13 +68,13 @@ class Masks:
         of_source, of_both = Counter[str](), Counter[str]()
         for source, target in pairs:
             if codes := every.masked(source).codes:
-                others = every.masked(target).codes
+                translation = every.like(target, codes)
                 of_source.update(codes.keys())
-                of_both.update(mask for mask, code in codes.items() if others.get(mask) == code)
+                of_both.update(mask for mask in codes if mask in translation)
         return sorted(mask for mask, seen in of_both.items() if seen >= _SEEN and seen >= _SHARE * of_source[mask])
 
     def masked(self, line: str) -> Masked:
-        """``line`` with a mask for each mark and long number, one for all that are the same; beyond the last: as is."""
+        """A source with a mask for each mark and long number, one for all that are the same; beyond the last: as is."""
         if not self.known or not _SIGN.search(line):
             return Masked(line, {})
         found: dict[str, set[str]] = {kind: set() for kind in _KINDS}
@@ -92,34 +93,87 @@ class Masks:
         return code not in self.known, code
 
     def like(self, line: str, codes: Mapping[str, str]) -> str:
-        """``line`` with the masks that stand for ``codes`` in another."""
+        """A translation with the masks that stand for ``codes`` in its source."""
         names = {code: mask for mask, code in codes.items()}
         return _PATTERN.sub(lambda match: names.get(match[0], match[0]), line) if names else line
 
-    def unmasked(self, line: str, codes: Mapping[str, str]) -> str:
-        """``line`` with what its masks stand for.
+    def begun(self, prefix: str, codes: Mapping[str, str]) -> str:
+        """As ``like``, of what a translation begins with: an unfinished mark at its end is the one it may become."""
+        masked = self.like(prefix, codes)
+        last = re.split(r"\s", masked)[-1]
+        whole = [mask for mask, code in codes.items() if last and code.startswith(last)]
+        # One letter or digit may be the beginning of anything.
+        if len(whole) == 1 and (len(last) > 1 or not last.isalnum()):
+            return masked[: len(masked) - len(last)] + whole[0]
+        return masked
 
-        A mask that stands for nothing is taken for one of its kind that the line lacks; where none is lacking it goes.
+    def lines(self, lines: Sequence[str], sources: Sequence[str] | None = None) -> Sequence[str]:
+        """Sources as they are read, or translations of ``sources``; masked when they are asked for."""
+        return _Lines(self, lines, sources) if self.known else lines
+
+    def unmasked(self, line: str, codes: Mapping[str, str]) -> str:
+        """What a model has said, with what its masks stand for; a word that stands for nothing is left out.
+
+        A mask that stands for nothing is taken for one of its kind that is lacking, if there is one.
         """
         if not self.known or "⟦" not in line:
             return line
-        lacking = [mask for mask in codes if mask not in line]
+        words = line.split(" ")
+        return " ".join(
+            new for old, new in zip(words, self.unmasked_words(words, codes), strict=True) if new or not old
+        )
+
+    def unmasked_words(self, words: Sequence[str], codes: Mapping[str, str]) -> list[str]:
+        """The words of a line, each with what its masks stand for, as in ``unmasked``."""
+        said = {match[0] for word in words for match in re.finditer(_MASK, word)}
+        lacking = [mask for mask in codes if mask not in said]
 
         def code(match: re.Match[str]) -> str:
-            mask = match["mask"]
+            mask = match[0]
             if mask not in self.known:
-                return match[0]
+                return mask
             if mask not in codes:
                 mask = next((other for other in lacking if match["kind"] in other), "")
                 if not mask:
                     return ""
                 lacking.remove(mask)
-            return match["blank"] + codes[mask]
+            return codes[mask]
 
-        return re.sub(rf"(?P<blank> ?){_MASK}", code, line)
+        return [re.sub(_MASK, code, word) for word in words]
+
+
+class _Lines(Sequence[str]):
+    """The lines of one side of a text, masked when they are asked for."""
+
+    def __init__(self, masks: Masks, lines: Sequence[str], sources: Sequence[str] | None) -> None:
+        self._masks, self._lines, self._sources = masks, lines, sources
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return self._masked(self._lines[index], None if self._sources is None else self._sources[index])
+
+    def __iter__(self) -> Iterator[str]:
+        if self._sources is None:
+            return (self._masked(line, None) for line in self._lines)
+        return (self._masked(*pair) for pair in zip(self._lines, self._sources, strict=True))
+
+    def _masked(self, line: str, source: str | None) -> str:
+        if source is None:
+            return self._masks.masked(line).line
+        return self._masks.like(line, self._masks.masked(source).codes)
 
 
 def _kind(match: re.Match[str]) -> str:
     if match["kind"] or match["number"]:
         return match["kind"] or "number"
-    return "tag" if match["opens"] or match["closes"] else "mark"
+    if match["alone"]:
+        return "tag"
+    return "open" if match["opens"] else "close" if match["closes"] else "mark"

@@ -10,6 +10,7 @@ many languages, those without blanks among them.
 from __future__ import annotations
 
 import heapq
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -177,10 +178,14 @@ class Joiner:
 
 
 def _best(choices: Sequence[Sequence[Translation]], count: int) -> list[list[Translation]]:
-    """Of all ways to take one of each, the ``count`` with the highest sum of scores, best first."""
+    """Of all ways to take one of each, the ``count`` with the highest sum of scores, best first.
+
+    What was put behind another, as what runs in circles is, counts for no more than that.
+    """
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     for those in choices:
-        longer = [(score + one.score, (*taken, number)) for score, taken in best for number, one in enumerate(those)]
+        scores = list(itertools.accumulate((one.score for one in those), min))
+        longer = [(total + score, (*taken, number)) for total, taken in best for number, score in enumerate(scores)]
         best = heapq.nlargest(count, longer, key=lambda pair: pair[0])
     return [[those[number] for those, number in zip(choices, taken, strict=True)] for _, taken in best]
 

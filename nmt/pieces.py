@@ -107,22 +107,15 @@ class Pieces:
         return self._processor.get_piece_size()
 
     def encode(self, line: str) -> list[int]:
-        """The ids of one line, masked (``nmt.masks``), without BOS and EOS; none for a blank line."""
-        return self._processor.encode(_utf8(self.masks.masked(line).line))
+        """The ids of one line, without BOS and EOS; none for a blank line."""
+        return self._processor.encode(_utf8(line))
 
     def encode_lines(self, lines: Iterable[str]) -> list[list[int]]:
         """``encode`` of every line, on all cores."""
-        return self.encode_masked(self.masks.masked(line).line for line in lines)
-
-    def encode_masked(self, lines: Iterable[str]) -> list[list[int]]:
-        """``encode_lines`` of lines whose marks have been masked."""
         return self._processor.encode([_utf8(line) for line in lines])
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids up to the first EOS, always a single line; PAD and BOS are silent, UNK reads " ⁇ ".
-
-        Masks stay: only the source knows what they stand for.
-        """
+        """The text of ids up to the first EOS, always a single line; PAD and BOS are silent, UNK reads " ⁇ "."""
         return self.decode_lines([ids])[0]
 
     def decode_lines(self, rows: Iterable[Iterable[int]]) -> list[str]:
@@ -316,8 +309,7 @@ def learn(
             taken.
         character_coverage: the share of all characters that get a piece of their own, .98 to 1.
         byte_fallback: spells other characters as UTF-8 bytes (256 pieces), so that nothing is unknown.
-        symbols: words such as "<BT>" that are a piece each and never split, wherever they stand; masks
-            (``nmt.masks``) among them stand for what they mask.
+        symbols: words such as "<BT>" that are a piece each and never split, wherever they stand.
 
     Raises:
         PiecesError: no text, or a ``size`` too small for the text's characters.
@@ -325,8 +317,7 @@ def learn(
     """
     check_symbols(symbols)
     # Collected here, so that an error while reading is raised as itself, not as SentencePiece's RuntimeError.
-    masks = Masks(symbols)
-    lines = [_utf8(masks.masked(sentence).line) for sentence in sentences if sentence.strip()]
+    lines = [_utf8(sentence) for sentence in sentences if sentence.strip()]
     if not lines:
         raise PiecesError("no text to train pieces from: every sentence is blank, or there is none")
 

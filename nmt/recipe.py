@@ -167,7 +167,7 @@ class Pieces(Section):
     """words that are one piece and never split, for tags such as <BT>"""
     masks: bool = True
     """symbols that stand for addresses, placeholders, tags and long numbers, where the text has enough of them to
-    learn where they go"""
+    learn where they go; with training.init_from those of the old run"""
     sampling: Sampling = Sampling()
 
 

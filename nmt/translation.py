@@ -107,9 +107,9 @@ def translate(
         raise TranslationError(f"expected a prefix for each of {len(lines)} lines, received {len(prefixes)}")
     source_pieces, target_pieces = pieces
     masked = [source_pieces.masks.masked(without_control(line)) for line in lines]
-    sources = source_pieces.encode_masked(line for line, _ in masked)
+    sources = source_pieces.encode_lines(line for line, _ in masked)
     if tag is not None:
-        tagged = source_pieces.encode_masked(f"{tag} {line}" for line, _ in masked)
+        tagged = source_pieces.encode_lines(f"{tag} {line}" for line, _ in masked)
         sources = [with_tag if ids else [] for with_tag, ids in zip(tagged, sources, strict=True)]
     nothing = Translation("", 0.0, alignment=() if align else None, attention=() if attention else None)
     translations = [nothing] * len(lines)
@@ -119,7 +119,7 @@ def translate(
     for numbers in _batches(sources, filled, settings.batch_sentences):
         batch = [sources[number] for number in numbers]
         begun = [
-            target_pieces.masks.like(without_control(prefixes[number]), masked[number].codes) if prefixes else ""
+            source_pieces.masks.begun(without_control(prefixes[number]), masked[number].codes) if prefixes else ""
             for number in numbers
         ]
         constraints = Constraints(target_pieces, begun, *rules) if any(begun) or any(rules) else None
@@ -128,9 +128,9 @@ def translate(
             hypotheses = best(batch, engine, settings, constraints, n_best)
         else:
             found_all = best(batch, engine, settings, constraints, max(n_best, settings.beam_size))
-            _prefer_masks(batch, found_all, pieces)
             if settings.loop_guard:
                 looped = _unlooped(batch, found_all, engine, settings, target_pieces, begun)
+            _prefer_masks(batch, found_all, pieces, settings.loop_guard)
             hypotheses = [found[:n_best] for found in found_all]
         texts = iter(target_pieces.decode_lines([one.ids for found in hypotheses for one in found]))
         asked = align or attention
@@ -139,7 +139,7 @@ def translate(
             codes = masked[number].codes
             listed = []
             for one, table in zip(found, tables, strict=False):
-                if table is not None and codes:
+                if table is not None and source_pieces.masks.known:
                     table = _unmasked(table, (batch[place], one.ids), pieces, codes)
                 if table is not None and tag is not None:
                     table = table[:, 1:] / np.maximum(table[:, 1:].sum(axis=1, keepdims=True), 1e-30)
@@ -158,16 +158,21 @@ def translate(
     return translations
 
 
-def _prefer_masks(sources: Sequence[Ids], hypotheses: list[list[Hypothesis]], pieces: tuple[Pieces, Pieces]) -> None:
-    """Put what has the masks of its source, as often as there, before what lacks one or has one too many."""
+def _prefer_masks(
+    sources: Sequence[Ids], hypotheses: list[list[Hypothesis]], pieces: tuple[Pieces, Pieces], guarded: bool
+) -> None:
+    """Put what has the masks of its source, as often as there, before what lacks one or has one too many.
+
+    What runs in circles stays behind what does not, where that is ``guarded``.
+    """
 
     def masks(side: Pieces, ids: Ids) -> Counter[str]:
         return Counter(piece for piece in side.text_of(ids) if piece in side.masks.known)
 
     if pieces[0].masks.known:
         for source, found in zip(sources, hypotheses, strict=True):
-            if asked := masks(pieces[0], source):
-                found.sort(key=lambda one: asked != masks(pieces[1], one.ids))  # stable
+            asked = masks(pieces[0], source)
+            found.sort(key=lambda one: (guarded and loops(source, one.ids), asked != masks(pieces[1], one.ids)))
 
 
 def _unmasked(
@@ -175,7 +180,12 @@ def _unmasked(
 ) -> np.ndarray:
     """A soft alignment of words that are masks as one of what these stand for, which is some words or none."""
     source, target = (
-        [len(words) for words in _spelled(side, said(side, [piece for piece in ids if piece != EOS]), codes)]
+        [
+            len(word.split())
+            for word in side.masks.unmasked_words(
+                alignment.words(said(side, [piece for piece in ids if piece != EOS])), codes
+            )
+        ]
         for side, said, ids in zip(pieces, (Pieces.text_of, _said), pair, strict=True)
     )
     spread = np.repeat(table / np.maximum(source, 1), source, axis=1)
@@ -294,18 +304,16 @@ def explain(engine: Engine, pieces: tuple[Pieces, Pieces], line: str, translated
     Raises:
         TranslationError: one of them is blank.
     """
-    ids = [side.encode(without_control(text)) for side, text in zip(pieces, (line, translated), strict=True)]
+    masked = _masked_pair(pieces[0], line, translated)
+    ids = [side.encode(text) for side, text in zip(pieces, masked[:2], strict=True)]
     if not all(ids):
         raise TranslationError(f"there is nothing to explain: {line!r} → {translated!r}; both need a word")
     source, target = pieces[0].text_of(ids[0]), _said(pieces[1], ids[1])
     log_probabilities, attention = score(engine, [ids[0]], [ids[1]])
 
-    def shown(side: Pieces, said: Sequence[str], text: str) -> list[str]:
-        return [" ".join(words) for words in _spelled(side, said, side.masks.masked(text).codes)]
-
     return Explanation(
-        shown(pieces[0], source, line),
-        shown(pieces[1], target, translated),
+        pieces[0].masks.unmasked_words(alignment.words(source), masked[2]),
+        pieces[1].masks.unmasked_words(alignment.words(target), masked[2]),
         alignment.soft(source, target, attention[0]),
         np.exp(alignment.mean_of_words(target, log_probabilities[0])),
     )
@@ -314,13 +322,14 @@ def explain(engine: Engine, pieces: tuple[Pieces, Pieces], line: str, translated
 def words(side: Pieces, line: str) -> list[str]:
     """The words of ``line`` as its pieces spell them: an alignment numbers these."""
     text, codes = side.masks.masked(without_control(line))
-    (ids,) = side.encode_masked([text])
-    return [word for words in _spelled(side, side.text_of(ids), codes) for word in words]
+    spelled = side.masks.unmasked_words(alignment.words(side.text_of(side.encode(text))), codes)
+    return [word for words in spelled for word in words.split()]
 
 
-def _spelled(side: Pieces, said: Sequence[str], codes: Mapping[str, str]) -> list[list[str]]:
-    """For each word of pieces itself; for one with a mask the words that it stands for."""
-    return [side.masks.unmasked(word, codes).split() for word in alignment.words(said)]
+def _masked_pair(source_pieces: Pieces, source: str, target: str) -> tuple[str, str, dict[str, str]]:
+    """Both masked as the source is, and what the masks stand for."""
+    line, codes = source_pieces.masks.masked(without_control(source))
+    return line, source_pieces.masks.like(without_control(target), codes), codes
 
 
 def score_pairs(
@@ -338,8 +347,10 @@ def score_pairs(
     """
     if len(sources) != len(targets):
         raise TranslationError(f"expected a translation of each of {len(sources)} lines, received {len(targets)}")
+    masked = [_masked_pair(pieces[0], *pair) for pair in zip(sources, targets, strict=True)]
     ids = [
-        side.encode_lines(map(without_control, lines)) for side, lines in zip(pieces, (sources, targets), strict=True)
+        pieces[0].encode_lines(source for source, _, _ in masked),
+        pieces[1].encode_lines(target for _, target, _ in masked),
     ]
     found = [(math.nan, math.nan)] * len(sources)
     filled = [number for number, both in enumerate(zip(*ids, strict=True)) if all(both)]

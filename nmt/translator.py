@@ -152,11 +152,12 @@ class Translator:
         )
         told = translated(lines, prefixes=prefixes, align=align)
         plain = [self._symbols.sub("", line) for line in lines]  # what they tell the model is not said in a translation
-        lost = [
-            number
-            for number, line in enumerate(plain)
-            if not all(marks.kept(line, one.text) for one in (told[number], *told[number].alternatives))
-        ]
+        for number, line in enumerate(plain):
+            others = told[number].alternatives
+            told[number] = told[number]._replace(
+                alternatives=tuple(one for one in others if marks.kept(line, one.text))
+            )
+        lost = [number for number, line in enumerate(plain) if not marks.kept(line, told[number].text)]
         if prefixes is not None:
             for number in lost:
                 told[number] = _doubted(told[number], LOST_MARKS)
@@ -217,7 +218,11 @@ class Translator:
     def _fits(self, sentence: str) -> bool:
         """Whether it is no longer than what the model has learnt from; a piece has a byte or more."""
         longest = self._data.max_length
-        return len(sentence.encode()) <= longest or len(self._pieces[0].encode(sentence)) <= longest
+        source_pieces = self._pieces[0]
+        return (
+            len(sentence.encode()) <= longest
+            or len(source_pieces.encode(source_pieces.masks.masked(sentence).line)) <= longest
+        )
 
     def _judged(self, found: Translation) -> Translation:
         """A sentence's translation, with how far it and its alternatives can be trusted, and why a person should look.

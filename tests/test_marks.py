@@ -201,6 +201,9 @@ def test_marks_that_are_kept_and_numbers_that_are_missing():
     assert kept("%s and {x}", "{x} und %s")
     assert not kept("%s and %s", "%s und")
     assert not kept("%s and %d", "%s und %d und %d")  # for which a program would have no value
+    assert kept("<b>a</b> <i>c</i>", "<i>c</i> <b>a</b>")
+    assert not kept("a <b>red</b> dog", "ein </b>roter<b> Hund")
+    assert kept("50% of all", "%d of all")  # nothing was asked for
     assert not missing_number("10,000 or 10 000 or 10.000", "10.000 10 000 10\u202f000")
     assert not missing_number("in 1999", "في ١٩٩٩")
     assert missing_number("in 1999", "neulich")

@@ -1,22 +1,24 @@
 """Lines in, the same number of lines out; and no line hears of the others in its batch."""
 
 import itertools
+import re
 
 import keras
 import numpy as np
 import pytest
 import toy
 
-from nmt import alignment, corpus, search
+from nmt import alignment, corpus, search, translation
 from nmt.batches import pad_source
 from nmt.constraints import Constraints
 from nmt.corpus import Corpus
 from nmt.engines.keras_engine import KerasEngine
 from nmt.loops import loops
+from nmt.paragraphs import Joiner, Paragraph
 from nmt.pieces import learn
 from nmt.recipe import Sample, Search
 from nmt.symbols import BOS, EOS, PAD, UNK
-from nmt.translation import best, length_limit, score, translate
+from nmt.translation import Hypothesis, best, length_limit, score, translate
 
 LINES, _ = toy.lines(9, seed=2)
 # A model of random weights runs in circles, which the guard would see.
@@ -337,7 +339,7 @@ def test_what_a_mask_stands_for_comes_back(masked, settings):
 
 def test_of_a_beam_that_is_best_which_keeps_the_masks(masked):
     """The engine likes best what lacks the mask, and then what has it twice."""
-    word, mask = masked[1].encode("eins")[-1], masked[1].encode("%s")[-1]
+    word, mask = masked[1].encode("eins")[-1], masked[1].encode("⟦mark1⟧")[-1]
     assert masked[1].text_of([mask]) == ["⟦mark1⟧"]
     paths = {(word, EOS): -1.0, (mask, mask, EOS): -2.0, (mask, EOS): -3.0, (word, word, EOS): -4.0}
 
@@ -377,8 +379,59 @@ def test_a_translation_that_begins_with_marks_begins_as_it_is_told(masked, maske
         assert one.text.startswith(prefix)
 
 
+@pytest.mark.parametrize(
+    ("line", "said", "text", "words"),
+    [
+        # Each word of the translation, and that of what is said which it comes from.
+        ("one %s two", "⟦mark1⟧ eins", "%s eins", [0, 1]),
+        ("one {{ a b }} two", "eins ⟦mark1⟧ zwei", "eins {{ a b }} zwei", [0, 1, 1, 1, 1, 2]),
+        ("one two", "eins ⟦number1⟧ zwei", "eins zwei", [0, 2]),  # of nothing in the source
+        ("one %s two", "eins ⟦mark1⟧ ⟦mark2⟧ zwei", "eins %s zwei", [0, 1, 3]),
+        (
+            "one {{ x }} two",
+            "eins ⟦mark2⟧ zwei ⟦mark2⟧",
+            "eins {{ x }} zwei",
+            [0, 1, 1, 1, 2],
+        ),  # the one that is lacking
+    ],
+)
+def test_alignments_count_the_words_of_what_masks_stand_for(masked, monkeypatch, line, said, text, words):
+    ids = masked[1].encode(said)
+    hypothesis = Hypothesis([*ids, EOS], -1.0, -1.0)
+    monkeypatch.setattr(translation, "best", lambda sources, *_: [[hypothesis] for _ in sources])
+    spoken = alignment.words(masked[1].text_of(ids))
+    source = alignment.words(masked[0].text_of(masked[0].encode(masked[0].masks.masked(line).line)))
+    paid = np.random.default_rng(1).dirichlet(np.ones(len(source)), len(spoken))
+    monkeypatch.setattr(alignment, "soft", lambda *_: paid)
+    monkeypatch.setattr(translation, "score", lambda engine, sources, targets: (None, [None] * len(sources)))
+    (found,) = translate(None, masked, [line], GREEDY, align=True, attention=True)
+    assert found.text == text
+    assert len(words) == len(text.split())
+    parts = [len(word.split()) for word in re.findall(r"\{\{.*?\}\}|\S+", line)]
+    expected = [np.repeat(paid[word] / parts, parts) for word in words]
+    np.testing.assert_allclose(found.attention, expected, atol=1e-9)
+    assert [other for _, other in found.alignment] == list(range(len(words)))
+    # Put together with another sentence, it is as wide and as high as they are.
+    paragraph = Paragraph([line, line], ["", " ", ""], False)
+    together = Joiner(masked[0], "en", "de").joined(paragraph, [found, found], 1, False)
+    assert np.shape(together.attention) == (2 * len(words), 2 * sum(parts))
+
+
+def test_given_translations_are_masked_as_their_sources(masked, masked_engine):
+    """A number that is not in the source is spelt, and is not the one that is."""
+    sources = ["one 1984 two 2001", "one 1984"]
+    targets = ["eins 2001", "eins 1984"]
+    found = translation.score_pairs(masked_engine, masked, sources, targets, LONG)
+    by_hand = [("one ⟦number1⟧ two 2001", "eins 2001"), ("one ⟦number1⟧", "eins ⟦number1⟧")]
+    for (total, _), (source, target) in zip(found, by_hand, strict=True):
+        log_probabilities, _ = score(masked_engine, [masked[0].encode(source)], [masked[1].encode(target)])
+        assert total == pytest.approx(log_probabilities.sum(), rel=1e-5)
+    explained = translation.explain(masked_engine, masked, "one 1984 two", "zwei 1984 1985")
+    assert (explained.source, explained.target[:2]) == (["one", "1984", "two"], ["zwei", "1984"])
+
+
 def test_attention_is_that_of_what_masks_stand_for(masked, masked_engine):
-    """A mask is one word, what it stands for is three here: each has a third of what was paid to the mask."""
+    """A mask is one word, what it stands for is four here: each has a fourth of what was paid to the mask."""
     wide, narrow = "one {{ a b }} two", "one {x} two"
     (one,), (other,) = (
         translate(masked_engine, masked, [line], LONG, align=True, attention=True) for line in (wide, narrow)
@@ -386,13 +439,12 @@ def test_attention_is_that_of_what_masks_stand_for(masked, masked_engine):
     for found, line in ((one, wide), (other, narrow)):
         assert np.shape(found.attention) == (len(found.text.split()), len(line.split()))
         np.testing.assert_allclose(np.sum(found.attention, axis=1), 1, atol=1e-6)
-    said = [word for word in other.text.split() for _ in range(4 if "{x}" in word else 1)]
     rows = [
         row
         for row, word in zip(other.attention, other.text.split(), strict=True)
         for _ in range(4 if "{x}" in word else 1)
     ]
-    assert len(said) == len(rows) == len(one.attention)
+    assert len(rows) == len(one.attention)
     for row, expected in zip(one.attention, rows, strict=True):
         first, mask, last = expected
         np.testing.assert_allclose(row, [first, *[mask / 4] * 4, last], atol=1e-6)

@@ -129,6 +129,16 @@ def test_what_a_model_says_itself_is_left_alone(translator, monkeypatch):
     assert asked == list(said)
 
 
+def test_of_several_the_first_stays_first_and_those_that_lack_a_mark_go(translator, monkeypatch):
+    """What search has put behind another, for a mark or a circle, stays there though its score is higher."""
+    alternatives = tuple(translation.Translation(text, score) for text, score in (("zwei", -1.0), ("zwei {x}", -3.0)))
+    first = translation.Translation("eins {x}", -2.0, alternatives=alternatives)
+    monkeypatch.setattr(translation, "translate", lambda engine, pieces, lines, *_, **__: [first] * len(lines))
+    (found,) = translator.translate_scored(["one {x}"], n_best=3)
+    assert (found.text, found.doubts) == ("eins {x}", ())
+    assert [one.text for one in found.alternatives] == ["zwei {x}"]
+
+
 def test_a_symbol_of_the_recipe_is_no_mark(run):
     recipe = run.recipe.model_copy(
         update={"pieces": run.recipe.pieces.model_copy(update={"symbols": ["<2de>", "a|b"]})}

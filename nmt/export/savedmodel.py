@@ -108,11 +108,14 @@ _MASKS = """
 ## Masks
 
 This model has not learnt to spell addresses, placeholders, tags and long numbers, but has read symbols instead:
-{masks}. The graphs take text as it is: mask it before, and unmask what comes back, as `nmt.masks` does:
+{masks}. The graphs take text as it is: mask it before, and unmask what comes back, as `nmt.masks` does. Unlike
+`nmt translate`, they do not look for a translation that has all of them.
 
-    masks = nmt.masks.Masks({names})
+    from nmt.masks import Masks
+    masks = Masks({names})
     line, codes = masks.masked("Call %(user)s!")
-    translation = masks.unmasked(translate(line), codes)
+    said = translate(text=tf.constant([line]))["translation"].numpy()[0].decode()
+    print(masks.unmasked(said, codes))
 """
 
 # Settings of search that the host's loop alone obeys; the guard against loops is the host's too, and is left out.
