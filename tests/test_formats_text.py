@@ -452,7 +452,7 @@ def test_pairs_of_json_lines():
     content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n'
     assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b", 1)]
     content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n{"en": "d", "de": 4}\n'
-    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b")]
+    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b", 1)]
     with pytest.raises(FormatError, match=r"a\.jsonl: no line has both en and de; name the two"):
         list(formats.pairs("a.jsonl")(io.BytesIO(b'{"en": "c"}\n'), "a.jsonl", wanted))
 
