@@ -25,7 +25,7 @@ from nmt.formats.document import Wanted
 logger = logging.getLogger("nmt")
 
 # To be raised when the same files would give other lines, other pairs or other notes than before.
-VERSION = 1
+VERSION = 2
 
 
 class Reading(NamedTuple):

@@ -568,7 +568,7 @@ def test_a_new_recipe_goes_to_standard_output_and_its_reasons_to_standard_error(
     drafted = command("new", table, "--columns", "2,3")
     path.write_bytes(drafted.stdout_bytes)
     assert recipe.read(path).data.train.columns == [2, 3]
-    assert "table.en-de.csv: its first row (0, " in drafted.stderr
+    assert "table.en-de.csv: its first row ('0, " in drafted.stderr
     assert "--columns 2: expected two names or numbers" in command("new", table, "--columns", "2", code=2).stderr
     assert "expected one table or JSON Lines file" in refused(
         "new", folder / "letters.en", folder / "letters.de", "--columns", "2,3"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nmt import documents, formats
-from nmt.formats import languages
+from nmt.formats import languages, table
 from nmt.formats import lines as lines_module
 from nmt.formats.document import FormatError, Mark, Slot, Text, Wanted
 from nmt.formats.lines import TextLines
@@ -174,6 +174,13 @@ def test_a_table_keeps_its_cells_whatever_the_answer(answer, quoted, delimiter):
         ("n,text\n1,a\n", {"columns": ("Text", "German")}, "n,text,German\n1,a,a\n"),
         ("n,text\n1,a\n", {"columns": ("text", "a,b")}, 'n,text,"a,b"\n1,a,a\n'),
         ("1,a\n2,b\n", {"columns": ("2", "4")}, "1,a,,a\n2,b,,b\n"),
+        # In a glossary, and in text, such words are like others.
+        ("English\na dog\n", {"columns": ("1", "2")}, "English,English\na dog,a dog\n"),
+        ("source\na dog\n", {"columns": ("1", "2")}, "source,source\na dog,a dog\n"),
+        ("English\na dog\n", {}, "English,English\na dog,a dog\n"),
+        ("English,\nDutch,\n", {}, "English,English\nDutch,Dutch\n"),
+        ("English,Englisch\nDutch,\n", {}, "English,Englisch\nDutch,Dutch\n"),
+        ("source\na dog\n", {}, "source,de\na dog,a dog\n"),
         # Rows without text, and what is only blank.
         ("source,target\n\n , \n,x\na, \n", {}, "source,target\n\n , \n,x\na,a\n"),
         # What a text has inside tells nothing of the delimiter.
@@ -194,9 +201,12 @@ def test_columns_of_a_table(content, wanted, expected):
         ("", {}, "a.csv is empty; expected rows of a source and a target"),
         ('source,target\na,b\n"c,d\n', {}, "a.csv, line 3: no valid row"),
         ('source,target\n"a"b,\n', {}, "a.csv, line 2: no valid row"),
-        ("fr,de\na,b\n", {}, "its first row is fr, de, and nothing there is source or en; name the two columns"),
-        ("a,b\n", {"columns": ("text", "2")}, "a.csv has no column text; its first row is a, b"),
-        ("a,b\n", {"columns": ("1", "text")}, "a.csv has no column text; its first row is a, b"),
+        ("fr,de\na,b\n", {}, "its first row is 'fr, de', and nothing there is source or en, nor are both "),
+        ("English,Englisch,n\na,b,1\n", {}, "nor are both languages named; name the two columns"),
+        ("a\x1b[2J,b,c\n", {}, r"its first row is 'a\\x1b\[2J, b, c', and"),
+        ('"a\nb",c\n', {"columns": ("text", "2")}, r"its first row is 'a\\nb, c'$"),
+        ("a,b\n", {"columns": ("text", "2")}, "a.csv has no column text; its first row is 'a, b'"),
+        ("a,b\n", {"columns": ("1", "text")}, "a.csv has no column text; its first row is 'a, b'"),
         ("a,b\n", {"columns": ("a", "1")}, "a.csv: a and 1 are one column; expected a source and a target"),
         ("n,source\n1,a\n2\n", {}, "line 3: has no column 2: '2"),
         ('n,source\n1,"a\nb"\n2\n', {}, "line 4: has no column 2: '2"),
@@ -213,13 +223,16 @@ TEXT = "text; if it has headings, name the columns by them"
 @pytest.mark.parametrize(
     ("first", "columns", "said"),
     [
-        # With numbers, both cells have to be headings.
+        # With numbers, both cells have to be headings, each of its side.
         ("source,target", ("1", "2"), "headings"),
         ("Target,Source", ("2", "1"), "headings"),
         ("n,en-GB,de_AT", ("2", "3"), "headings"),
         ("English,GERMAN", ("1", "2"), "headings"),
         ("English,Deutsch", ("1", "2"), "headings"),
-        ("English", ("1", "2"), "headings"),
+        ("German,Deutsch", ("1", "2"), TEXT),
+        ("German,English", ("1", "2"), TEXT),
+        ("source,English", ("1", "2"), TEXT),
+        ("target,source", ("1", "2"), TEXT),
         ("source,Quelle", ("1", "2"), TEXT),
         ("English,Französisch", ("1", "2"), TEXT),
         ("Term,Begriff", ("1", "2"), TEXT),
@@ -229,17 +242,33 @@ TEXT = "text; if it has headings, name the columns by them"
         # Where nothing is asked for, languages and sides are.
         ("English,German", None, None),
         ("n,Deutsch,English", None, None),
+        ("source,German", None, None),
+        ("English,de", None, None),
+        # Of the languages' names it takes both.
+        ("English,Englisch", None, TEXT),
+        ("German,Deutsch", None, TEXT),
         ("Term,Begriff", None, TEXT),
         ("Term,Begriff", ("term", "begriff"), None),
     ],
 )
 def test_whether_a_first_row_has_headings_is_told(first, columns, said, caplog):
     caplog.set_level("INFO")
+    table._tell.cache_clear()
     content = f"{first}\none,two,three\n"
     found = list(formats.pairs("a.csv")(io.BytesIO(content.encode()), "a.csv", Wanted("en", "de", columns)))
-    told = f"a.csv: its first row ({first.replace(',', ', ')}) is read as {said}"
+    told = f"a.csv: its first row ('{first.replace(',', ', ')}') is read as {said}"
     assert caplog.messages == ([] if said is None else [told])
     assert len(found) == 1 + (said == TEXT)
+
+
+def test_what_a_first_row_was_taken_for_is_told_once_and_moves_no_cursor(caplog):
+    caplog.set_level("INFO")
+    table._tell.cache_clear()
+    content = b'"a\n\x1b[2J\xe2\x80\xae",' + b"b" * 100 + b"\nc,d\n"
+    for name in ("a.csv", "a.csv", "b.csv"):
+        assert len(list(formats.pairs(name)(io.BytesIO(content), name, Wanted("en", "de")))) == 2
+    shown = rf"'a\n\x1b[2J\u202e, {'b' * 71}'"
+    assert caplog.messages == [f"{name}: its first row ({shown}) is read as {TEXT}" for name in ("a.csv", "b.csv")]
 
 
 def test_languages_are_named_as_the_cldr_has_them():
@@ -263,6 +292,8 @@ def test_a_cell_may_be_as_long_as_it_likes():
 def test_a_column_is_not_both_the_source_and_the_target():
     reader = formats.parts("a.csv")(io.BytesIO(b"en,n\na,1\n"), "a.csv", Wanted("en-US", "en-GB"))
     assert b"".join(documents.translated(reader, saying(str))) == b"en,n,en-GB\na,1,a\n"
+    reader = formats.pairs("a.csv")(io.BytesIO(b"English,en-GB\na,b\n"), "a.csv", Wanted("en-US", "en-GB"))
+    assert list(reader) == [("a", "b", 2)]
 
 
 def test_pairs_of_a_table():
@@ -421,7 +452,7 @@ def test_pairs_of_json_lines():
     content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n'
     assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b", 1)]
     content = b'{"translation": {"en": "a", "de": "b"}}\n\n{"en": "c", "de": null}\n{"en": "d", "de": 4}\n'
-    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b")]
+    assert list(formats.pairs("a.jsonl")(io.BytesIO(content), "a.jsonl", wanted)) == [("a", "b", 1)]
     with pytest.raises(FormatError, match=r"a\.jsonl: no line has both en and de; name the two"):
         list(formats.pairs("a.jsonl")(io.BytesIO(b'{"en": "c"}\n'), "a.jsonl", wanted))
 

@@ -379,6 +379,13 @@ X, BX, EX, TERM = '<x id="1"/>', '<bx id="2"/>', '<ex id="2"/>', '<mrk mtype="te
             f"<target>{seg(0, 'x &amp; ' + TERM)} <mrk mid='1' mtype='seg'/></target>",
             f"{seg(0, 'x &amp; ' + TERM)} {seg(1, '[B]')}",
         ),
+        # Segments of one name are two nevertheless, and so is one that has none.
+        (f"{seg(0, 'A')} {seg(0, 'B')}", "", f"{seg(0, '[A]')} {seg(0, '[B]')}"),
+        (
+            f"{seg(1, 'A')}<mrk mtype='seg'>B</mrk>",
+            f"<target>{seg(1, '')}</target>",
+            f"{seg(1, '[A]')}<mrk mtype='seg'>[B]</mrk>",
+        ),
         # But for its state.
         (
             f"{seg(0, 'A')} {seg(1, 'B')}",
@@ -415,6 +422,10 @@ def in_brackets(text):
         segmented(seg(0, "A") + seg(1, "B"), f"<target>{seg(0, 'x')}{seg(2, 'y')}</target>"),
         segmented(seg(0, "A") + seg(1, "B"), f"<target>{seg(0, 'x')} and y</target>"),
         segmented(seg(0, "A") + seg(1, "B"), "<target>x y</target>"),
+        # So would one whose segments share a name.
+        segmented(seg(0, "A") + seg(1, "B"), f"<target>{seg(0, 'x')}{seg(0, 'y')}</target>"),
+        segmented(seg(0, "A") + seg(0, "B"), f"<target>{seg(0, 'x')}{seg(0, '')}</target>"),
+        segmented(seg(0, "A") + seg(0, "B"), f"<target>{seg(0, 'x')}</target>"),
         segmented(seg(0, "A"), "", ' approved="yes"'),
         segmented(seg(0, "A"), "", ' translate="no"'),
     ],
@@ -461,7 +472,22 @@ def test_segments_are_learnt_one_by_one():
     assert pairs(xliff, job(segmented(two, "<target>x y</target>"))) == [("A. B.  ", "x y")]
     assert pairs(xliff, job(segmented(two, f"<target>{seg(7, 'x y')}</target>"))) == [("A. B.  ", "x y")]
     half = segmented(two, f"<target>{seg(1, 'y')}</target>")
-    assert pairs(xliff, job(half, unit)) == [("A.", "x"), ("B.", "y")]
+    assert pairs(xliff, job(half)) == [("B.", "y")]
+    assert pairs(xliff, job(half, unit)) == [("B.", "y"), ("A.", "x"), ("B.", "y")]
+    told = "a.xml: none of its units has a target that a person has seen; expected translations"
+    for about in (" state='new'", " state='needs-translation'", STATE):
+        assert refused(xliff, job(half.replace("<target", f"<target{about}")), pairs) == told
+    assert pairs(xliff, job(half.replace("<target", "<target state='translated'"))) == [("B.", "y")]
+    # What stands between segments without text is no translation.
+    empty = segmented(f"{seg(0, 'A')} - {seg(1, 'B')}", f"<target>{seg(0, '')} - {seg(1, '')}</target>")
+    assert refused(xliff, job(empty), pairs) == told
+
+
+def test_segments_that_share_a_name_are_learnt_together():
+    same, other = f"{seg(0, 'A.')} {seg(0, 'B.')}", f"{seg(0, 'A.')} {seg(1, 'B.')}"
+    for source in (same, other):
+        unit = segmented(source, f"<target>{seg(0, 'x')} {seg(0, 'y')}</target>")
+        assert pairs(xliff, job(unit)) == [("A. B.", "x y")]
 
 
 def test_xliff_says_its_target_language():

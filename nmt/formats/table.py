@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted
+from nmt.formats.document import FormatError, Pair, Part, Slot, Text, Wanted, speaks
 from nmt.formats.languages import is_named
 from nmt.formats.lines import TextLines
 
@@ -49,7 +50,7 @@ class _Table:
         self._pending, self.width = [first], len(first[1])
         if not self.headed or any(map(str.isdigit, wanted.columns or ())):  # otherwise somebody has said so
             what = "headings" if self.headed else "text; if it has headings, name the columns by them"
-            logger.info("%s: its first row (%s) is read as %s", name, ", ".join(first[1])[:80], what)
+            _tell(f"{name}: its first row ({_shown(first[1])}) is read as {what}")
 
     def rows(self) -> Iterator[tuple[int, str, list[str]]]:
         """Number of its line, the row as it stands, and its cells; the headings are the first row, if there are any."""
@@ -142,6 +143,16 @@ def parts(file: IO[bytes], name: str, wanted: Wanted, tabs: bool = False) -> Ite
             yield Slot(f"line {number:,}", (Text(cells[source]),), _filling(table, there, raw[len(body) :]))
 
 
+@functools.lru_cache  # a training reads its files more than once
+def _tell(message: str) -> None:
+    logger.info("%s", message)
+
+
+def _shown(cells: Sequence[str]) -> str:
+    """A row for people to read, whatever it holds: a cell may have line ends, or what a terminal would obey."""
+    return repr(", ".join(cells)[:80])
+
+
 def _filling(table: _Table, there: list[str], end: str) -> Callable[[Sequence[Text]], bytes]:
     source, target = table.columns
     quoted = table.quoting and there[source].startswith('"')
@@ -177,30 +188,34 @@ def _delimiter(head: list[str], wanted: Wanted) -> str:
 def _columns(name: str, first: list[str], wanted: Wanted) -> tuple[tuple[int, int], bool]:
     """The numbers of the source's and the target's column, from 0, and whether the first row has headings."""
     headings = [cell.strip().lower() for cell in first]
-    sides = (("source", wanted.source), ("target", wanted.target))
     if wanted.columns is not None:
         columns, headed = _asked(name, headings, wanted.columns)
         there = [headings[number] for number in columns if number < len(headings)]
         # One such cell is no sign: in a glossary "source" is a word like others.
-        usual = bool(there) and all(any(_is_heading(cell, *side) for side in sides) for cell in there)
-        return columns, headed or usual
-    source, target = (
-        next((number for number, heading in enumerate(headings) if _is_heading(heading, *side)), None) for side in sides
-    )
-    if source == target:
-        target = None  # en is of en-GB, too, but it is taken
+        return columns, headed or _sides(there, wanted, is_named) == (0, 1)
+    source, target = _sides(headings, wanted, is_named)
+    if source is None or target is None:
+        # One name is no sign: in a glossary "English" is a word like others.
+        source, target = _sides(headings, wanted, speaks)
     if source is None and target is None and len(first) < 3:
         return (0, 1), False
     if source is None:
         raise FormatError(
-            f"{name}: its first row is {', '.join(first)}, and nothing there is source or {wanted.source}; name the "
-            "two columns"
+            f"{name}: its first row is {_shown(first)}, and nothing there is source or {wanted.source}, nor are both "
+            "languages named; name the two columns"
         )
     return (source, len(first) if target is None else target), True
 
 
-def _is_heading(cell: str, side: str, language: str) -> bool:
-    return cell == side or is_named(cell, language)
+def _sides(headings: Sequence[str], wanted: Wanted, tells: Callable[[str, str], bool]) -> tuple[int | None, int | None]:
+    """Where the headings of the source and of the target are: these very words, or what ``tells`` their language."""
+
+    def places(side: str, language: str) -> Iterator[int]:
+        return (number for number, cell in enumerate(headings) if cell == side or tells(cell, language))
+
+    source = next(places("source", wanted.source), None)
+    # en is of en-GB, too, but it may be taken.
+    return source, next((number for number in places("target", wanted.target) if number != source), None)
 
 
 def _asked(name: str, headings: list[str], columns: tuple[str, str]) -> tuple[tuple[int, int], bool]:
@@ -215,7 +230,7 @@ def _asked(name: str, headings: list[str], columns: tuple[str, str]) -> tuple[tu
         elif found and headed:
             found.append(len(headings))  # the target's, to be added
         else:
-            raise FormatError(f"{name} has no column {column}; its first row is {', '.join(headings)}")
+            raise FormatError(f"{name} has no column {column}; its first row is {_shown(headings)}")
     if found[0] == found[1]:
         raise FormatError(f"{name}: {columns[0]} and {columns[1]} are one column; expected a source and a target")
     return (found[0], found[1]), headed

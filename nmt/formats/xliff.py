@@ -41,7 +41,7 @@ class _Segments(NamedTuple):
     pieces: list[Text]  # every second one is a segment; what stands around them belongs to the target, too
     names: list[str]  # of the segments
     there: dict[str, Text]  # by name, what has been translated
-    fit: bool  # whether nothing else stands in the target
+    fit: bool  # whether that is all that stands in the target
 
     def unfilled(self, known: dict[str, Text]) -> list[Text]:
         """The segments that say something, but those ``known``."""
@@ -95,6 +95,13 @@ class _Unit(NamedTuple):
             return True
         # What is segmented otherwise is a person's work that would be lost.
         return not self.segments.fit or not self.segments.unfilled(self.segments.there)
+
+    def pairs(self) -> list[tuple[Text, Text]]:
+        """What a person has translated of it: its segments, were it some of them, or all in one."""
+        if self.source is None or self.target is None or self.of_machine or self.state in _UNTRANSLATED:
+            return []
+        segments = self.segments.pairs() if self.segments else []
+        return segments or [(self.source.text, self.target.text)] * self.translated
 
     @property
     def of_machine(self) -> bool:
@@ -239,13 +246,16 @@ def _segments(segmented: _Side | None, source: _Side | None, target: _Side | Non
         tag = marks[0].code.removesuffix("/>").rstrip().removesuffix(">")
         opening, closing = Mark(0, f"{tag}>", "mrk", True), Mark(0, f"</{tag[1:].split()[0]}>", "mrk")
         pieces, names = [Text("", (opening,)), source.text, Text("", (closing,))], [attributes(tag).get("mid", "0")]
+    if any(len(set(mids)) < len(mids) for mids in (names, inside)):
+        # Nobody can tell which is of which: what is there is not taken apart, and stays.
+        return _Segments(pieces, names, {}, fit=False)
     known = {name: text for name, text in zip(inside, there[1::2], strict=True) if text.plain.strip()}
     around = ["".join("".join(text.plain for text in texts[::2]).split()) for texts in (there, pieces)]
     return _Segments(pieces, names, known, fit=known.keys() <= set(names) and around[0] in ("", around[1]))
 
 
 def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Pair]:
-    """The text of every unit, or of its segments, that has been translated, not by a machine alone.
+    """The text of every unit, or segment, that has been translated, not by a machine alone.
 
     Raises:
         FormatError: it is no XLIFF, of other languages, or nothing in it has been translated.
@@ -254,11 +264,9 @@ def pairs(file: IO[bytes], name: str, wanted: Wanted) -> Iterator[Pair]:
     job = _Job(file, name, wanted)
     for unit in job.units():
         job.markup.take(unit.end)
-        if unit.ours and unit.source and unit.target and unit.translated and not unit.of_machine:
+        for source, target in unit.pairs() if unit.ours else []:
             found = True
-            segments = unit.segments.pairs() if unit.segments else []
-            for source, target in segments or [(unit.source.text, unit.target.text)]:
-                yield Pair(source.plain, target.plain, unit.line)
+            yield Pair(source.plain, target.plain, unit.line)
     if not found:
         raise FormatError(f"{name}: none of its units has a target that a person has seen; expected translations")
 
