@@ -35,6 +35,7 @@ CODES = [
         ("<i>a</i><br/> <b>c</b>", "⟦open2⟧a⟦close2⟧⟦tag1⟧ ⟦open1⟧c⟦close1⟧"),
         ("{a} {b} {c} {d}", "⟦mark1⟧ ⟦mark2⟧ ⟦mark3⟧ {d}"),  # there are three
         ("⟦mark2⟧ is a mask", "⟦mark1⟧ is a mask"),
+        ("⟦mark9⟧ is none of {these}", "⟦mark9⟧ is none of ⟦mark1⟧"),
         ("50 % sure, <BT>", "50 % sure, <BT>"),
     ],
 )
