@@ -142,6 +142,7 @@ def test_ends_of_lines_stay_and_are_not_translated():
     engine = Engine()
     assert filled([slot("one\r\n<b>two</b>\r\n\r\nthree")], engine) == "[ONE\r\n<b>TWO</b>\r\n\r\nTHREE]"
     assert engine.lines == ["one", "two", "three"]
+    assert filled([slot("<b>one\r</b>\ntwo")], Engine(lambda line: "x y")) == "[<b>x</b> y\r\nx y]"
 
 
 def test_marks_are_placed_in_their_own_line_and_words_are_aligned_only_for_them():

@@ -706,7 +706,8 @@ def test_an_answer_is_text_whatever_it_looks_like(place, signs, between):
         ("see [one]\n\n[one]: x\n", "a b", "a [b][one]\n\n[one]: x\n"),
         ("see [one][]\n\n[one]: x\n", "a b", "a [b][one]\n\n[one]: x\n"),
         ("one **two**\n", "", "one **two**\n"),
-        ("1. one\n   two\n", "| -|", "1. |\n   \\-|\n"),  # with the number it would be a table
+        ("- one\n", "--", "- \\--\n"),  # with the sign of the item it would be a line across the page
+        ("1. one\n   two\n", "| -|", "1. \\|\n   \\-|\n"),  # with the number it would be a table
         ("- one\n  two\n", "| a :-|-", "- | a\n  \\:-|-\n"),
         ("- [x] one\n- [X] two\n", "a", "- [x] a\n- [X] a\n"),
         ("---\ntitle: one\n...\none\n", "a", "---\ntitle: one\n...\na\n"),

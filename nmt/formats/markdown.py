@@ -192,8 +192,8 @@ def _lines(text: Text, lengths: Sequence[int], block: _Block, before: list[str])
     lines = [_safe(line, block.is_cell) for line in text.wrapped(lengths)]
     if block.is_title:
         return [re.sub(r"(?:^|(?<=\s))(?=#+$)", r"\\", line) for line in lines]
-    first = 0 if before else 1  # what follows it would make a table of both, with the number of an item as a cell
-    lines[first:] = [re.sub(r"^(?=[-:|][-:|\s]*$)", r"\\", line) for line in lines[first:]]
+    # Behind the sign of an item, which is not seen here, these would rule a line, or make a table of that and the item.
+    lines = [re.sub(r"^(?=[-:|][-:|\s]*$)", r"\\", line) for line in lines]
     number = 0
     while block.is_first and not _is_paragraph([*before, *lines]) and number < len(lines):
         if _is_paragraph([*before, *lines[: number + 1]]):
