@@ -113,7 +113,7 @@ def both_pieces(tmp_path_factory):
     """Piece models of source and target, which differ in size and in pieces."""
     directory = tmp_path_factory.mktemp("pieces")
     lines = generated_lines(60, seed=1)
-    settings = {"character_coverage": 1.0, "byte_fallback": True, "symbols": ["⟦mark1⟧"]}
+    settings = {"character_coverage": 1.0, "byte_fallback": True}
     return (
         pieces.train(lines, directory / "source.model", size=310, **settings),
         pieces.train([line.upper() for line in lines], directory / "target.model", size=300, **settings),
@@ -441,9 +441,14 @@ def test_the_piece_models_lie_beside_the_ids(case, both_pieces):
     assert pieces.Pieces.load(extra / "source.model").serialized == both_pieces[0].serialized
     assert pieces.Pieces.load(extra / "target.model").serialized == both_pieces[1].serialized
     assert sorted(path.name for path in directory.iterdir()) == ["README.md", "ids", "text"]
-    readme = (directory / "README.md").read_text("utf-8")
-    assert "has read symbols instead:\n`⟦mark1⟧`. The graphs take text as it is" in readme
+    assert "## Masks" not in (directory / "README.md").read_text("utf-8")
     assert list(directory.parent.glob(".*")) == []
+
+
+def test_the_readme_tells_of_masks(both_pieces):
+    readme = savedmodel._readme("2.21", GREEDY, build("recurrent", both_pieces), ["⟦mark1⟧", "⟦number1⟧"])
+    assert "has read symbols instead:\n`⟦mark1⟧`, `⟦number1⟧`. The graphs take text as it is" in readme
+    assert "masks = Masks(['⟦mark1⟧', '⟦number1⟧'])" in readme
 
 
 @pytest.mark.slow
