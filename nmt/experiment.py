@@ -128,7 +128,7 @@ def _split(data: Data) -> dict[str, Corpus]:
 def _to_learn(name: str, data: Data, known: str | None, files: Files) -> Corpus:
     """The text of ``files`` without what training leaves out."""
     languages = data.source_language, data.target_language
-    held_out = [read_raw(data, data.corpus, part) for part in held_out_files(data)] if data.filters.held_out else []
+    held_out = [read_raw(data, data.corpus, part) for part in _held_out_files(data)] if data.filters.held_out else []
     text = filters.applied(corpus.drop_empty(_cleaned(data, known, files)), data.filters, languages, held_out)
     if not text and data.filters != Filters():
         told = "; ".join(corpus.describe(text.notes)) or "the files have no pairs"
@@ -147,7 +147,7 @@ def mixes_of(data: Data) -> dict[str, MixedFiles]:
     return {f"mix {number}": files for number, files in enumerate(data.mix, 1)}
 
 
-def held_out_files(data: Data) -> list[Files]:
+def _held_out_files(data: Data) -> list[Files]:
     """The files of the development and of the test text, where these have any."""
     return [part for part in (data.development, data.test) if isinstance(part, Files)]
 
@@ -661,7 +661,7 @@ def _origin(data: Data) -> index.Origin:
     tags = {name: files.tag for name, files in texts.items() if files.tag}
     left_out = data.filters.model_dump(exclude_defaults=True)
     if data.filters.held_out:
-        paths = [path for files in held_out_files(data) for path in _paths(data.corpus, files)]
+        paths = [path for files in _held_out_files(data) for path in _paths(data.corpus, files)]
         left_out["held_out"] = [corpus.file_checksum(path) for path in paths]
     reading = index.Reading(wanted, left_out, tags)
     return index.origin(_paths(data.corpus, data.train), _held_out(data), mixes, reading)
