@@ -180,9 +180,14 @@ def main() -> None:
 
 def machine() -> str:
     """What this was measured on, in words."""
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    model = names[0].partition(":")[2].strip() if names else platform.processor()
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    model = told.get("model name", platform.processor())
+    # Processors of one name may have vectors of either width, and then differ in speed by more than any change here.
+    known = {"avx512f": "AVX-512", "avx2": "AVX2"}
+    widest = [name for flag, name in known.items() if flag in told.get("flags", "").split()][:1]
+    parts = [model, *widest, f"{os.cpu_count()} cores", platform.system(), f"Python {platform.python_version()}"]
+    return ", ".join(parts)
 
 
 def write(path: Path, name: str, text: str) -> None:
