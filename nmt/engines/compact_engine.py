@@ -36,7 +36,7 @@ class CompactEngine:
     """
 
     def __init__(self, directory: Path, threads: int = 0) -> None:
-        self._encoder, self._step = (_session(directory / f"{name}.onnx", threads) for name in ("encoder", "step"))
+        self._encoder, self._step = (session(directory / f"{name}.onnx", threads) for name in ("encoder", "step"))
         (self.size,) = {one.shape[1] for one in self._step.get_overridable_initializers() if one.name == "bias"}
         self._outputs = [one.name for one in self._encoder.get_outputs()]
         self._shortlist = [name for name in self._outputs if name.startswith("shortlist")]
@@ -93,7 +93,12 @@ def overflows() -> bool:
     return not {"avx512_vnni", "avx_vnni"} & set(flags)
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """A graph that ``threads`` compute, whose products of integers are exact on this processor.
+
+    Raises:
+        EngineError: ONNX Runtime cannot read it.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
