@@ -56,7 +56,7 @@ def shell(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     environment.pop("NMT_DATA", None)
 
     def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
-        settings = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "timeout": 400, **options}
+        settings = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "timeout": 1800, **options}
         # No overload of run fits options that are only known by name.
         done = subprocess.run([str(word) for word in command], check=False, **settings)  # type: ignore[call-overload]
         assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stderr[-3000:]}"

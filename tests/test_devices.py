@@ -25,7 +25,7 @@ def run(program, **environment):
         env={**inherited, "PYTHONPATH": "tests", "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

@@ -55,7 +55,7 @@ def start(folder, run, *arguments, **environment):
 
 def end(process, code=0):
     """What ``process`` said on standard error."""
-    _, said = process.communicate(timeout=400)
+    _, said = process.communicate(timeout=1800)
     assert process.returncode == code, said[-3000:]
     return said
 
@@ -152,12 +152,12 @@ def test_a_process_that_dies_ends_the_others_with_words_and_the_run_goes_on(alon
     run = f"killed-{killed}"
     processes = together(alone, run)
     waited = time.monotonic()
-    while not list((alone / run).glob("checkpoints/[0-9]*.npz")) and time.monotonic() < waited + 300:
+    while not list((alone / run).glob("checkpoints/[0-9]*.npz")) and time.monotonic() < waited + 1800:
         assert processes[killed].poll() is None
         time.sleep(0.02)
     os.kill(processes[killed].pid, signal.SIGKILL)
     end(processes[killed], code=-signal.SIGKILL)
-    said = processes[1 - killed].communicate(timeout=400)[1]
+    said = processes[1 - killed].communicate(timeout=1800)[1]
     if killed == 0 and processes[1].returncode == -signal.SIGABRT:  # JAX was faster: it aborts where the first is lost
         assert "This most likely indicates that another task died" in said
     else:

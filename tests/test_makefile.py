@@ -64,7 +64,7 @@ class Clone:
             env=environment | {"OUT": "/nowhere", "SOURCE": "/nowhere"},  # a stranger's environment changes nothing
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=1800,
         )
 
     def calls(self, *arguments: str) -> list[str]:

@@ -74,7 +74,7 @@ def started(folder, *event):
 def train(folder, *event):
     """Train until the end, or until the process kills itself at ``event``."""
     with started(folder, *event) as child:
-        child.communicate(timeout=500)
+        child.communicate(timeout=1800)
     assert child.returncode == (-signal.SIGKILL if event else 0), (folder / "errors").read_text()[-3000:]
 
 
@@ -180,7 +180,7 @@ def test_weights_of_one_backend_give_the_same_logits_on_the_other(undisturbed, w
         program = "import sys, toy; toy.write_logits(*sys.argv[1:])"
         environment = os.environ | {"KERAS_BACKEND": backend}
         command = [sys.executable, "-c", program, path, backend, *folders]
-        subprocess.run(command, cwd=Path(__file__).parent, env=environment, check=True, timeout=500)
+        subprocess.run(command, cwd=Path(__file__).parent, env=environment, check=True, timeout=1800)
         with np.load(path) as archive:
             answers[backend] = dict(archive)
     assert len(answers["jax"]) == len(KINDS)

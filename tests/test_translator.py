@@ -316,7 +316,7 @@ def test_what_a_person_should_look_at_is_listed(translator, directory, tmp_path)
     assert text.read_text() == "one two\n" * 3000
     # A reader that goes away is no fault of the list, which has what was done by then.
     script = f"{NMT} translate {directory} {text} --batch 2 --review {review} --force | head -n 1"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=1800)
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert "was not written" not in done.stderr
@@ -434,9 +434,9 @@ def test_however_it_ends_no_process_stays_behind(directory, how):
         assert len(workers) == 2
         one.send_signal(how)
         one.stdin.close()
-        assert one.wait(timeout=60) == (130 if how == signal.SIGINT else -how)
+        assert one.wait(timeout=1800) == (130 if how == signal.SIGINT else -how)
         assert "Traceback" not in one.stderr.read()
-    for _ in range(200):
+    for _ in range(2400):
         if not any(map(alive, workers)):
             break
         time.sleep(0.05)
