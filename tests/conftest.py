@@ -19,7 +19,7 @@ if os.environ["KERAS_BACKEND"] == "tensorflow":
     tf.constant(0)
 
 # A machine may be slow, or busy: no test fails for that.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
 settings.load_profile("any machine")
 
 

@@ -148,7 +148,9 @@ def test_too_little_memory_says_what_to_halve(tmp_path):
     except ValueError as error:
         print(type(error).__name__, error)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=1800
+    )
     assert "OutOfMemoryError out of memory. Set training.batch_tokens to 2500 (half of 5000)" in done.stdout, (
         done.stdout + done.stderr[-2000:]
     )
