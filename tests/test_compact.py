@@ -400,7 +400,7 @@ def test_ctrl_c_while_it_waits_for_a_line(directory):
         one.stdin.flush()
         assert one.stdout.readline()
         one.send_signal(signal.SIGINT)
-        assert one.wait(timeout=1800) == 130
+        assert one.wait(timeout=300) == 130
         assert "Traceback" not in one.stderr.read()
 
 
@@ -451,7 +451,7 @@ def test_what_comes_in_by_and_by_goes_out_by_and_by(directory):
         assert len(written) < CHUNK
         assert len([process.stdout.readline() for _ in written[1:]]) == len(written) - 1
         assert process.stdout.read() == ""
-        assert process.wait(timeout=1800) == 0
+        assert process.wait(timeout=300) == 0
     assert [line.rstrip("\n") for line in said] == nmt.load(directory).translate(["one two", "", "seven"])
 
 
