@@ -1,6 +1,7 @@
 """The Makefile's flow, with stand-ins for Python and nmt that note how they were called and leave what is expected."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -290,7 +291,37 @@ def test_cleaning_keeps_runs_exports_and_downloads(clone):
 
 def test_continuous_integration_runs_the_targets_that_a_developer_runs(lines):
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    steps = [line.split()[2] for line in script.splitlines() if line.startswith("step make ")]
-    assert steps == ["test", "check", "test-slow", "demo"]
+    steps = re.findall(r"^step .*?make (\S+)", script, re.MULTILINE)
+    assert steps == ["test", "check", "demo", "test-slow"]
     assert set(steps) <= {target for target, _ in lines}
     assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("slow", "code", "said"),
+    [("true", 0, False), ("exit 7", 2, False), ("sleep 600", 0, True)],
+    ids=["passed", "failed", "not done in time"],
+)
+def test_continuous_integration_fails_for_a_slow_test_that_fails_and_tells_of_those_not_done(
+    tmp_path, slow, code, said
+):
+    (tmp_path / ".ci").mkdir()
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert "LIMIT - 60 ? LIMIT - SECONDS : 60" in script
+    script = script.replace("LIMIT=4500", "LIMIT=2").replace("LIMIT - 60 ? LIMIT - SECONDS : 60", "0 ? 0 : 5")
+    (tmp_path / ".ci/run").write_text(script, encoding="utf-8")
+    (tmp_path / "Makefile").write_text(f"test check demo:\n\t@true\ntest-slow:\n\t@{slow}\n", encoding="utf-8")
+    done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == code, done.stderr
+    assert ("NOT ALL slow tests ran" in done.stdout) is said
+
+
+def test_continuous_integration_ends_with_the_first_step_that_fails(tmp_path):
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci/run").write_bytes((ROOT / ".ci/run").read_bytes())
+    (tmp_path / "Makefile").write_text(
+        "test:\n\t@true\ncheck:\n\t@false\ndemo test-slow:\n\t@echo $@\n", encoding="utf-8"
+    )
+    done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 2
+    assert "=== make demo" not in done.stdout
