@@ -221,12 +221,12 @@ def check_translations(answers, expected, count):
     """The n best of ``text/`` against those of the toolkit."""
     found = [[one, *one.alternatives] for one in expected]
     assert together(answers, "translation") == [one.text for one in expected]
-    np.testing.assert_allclose(together(answers, "score"), [one.score for one in expected], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(together(answers, "score"), [one.score for one in expected], rtol=0, atol=1e-4)
     assert together(answers, "count") == [len(some) for some in found]
     texts = [[one.text for one in some] + [""] * (count - len(some)) for some in found]
     assert together(answers, "translations") == texts
     scores = [padded([one.score for one in some], count) for some in found]
-    np.testing.assert_allclose(together(answers, "scores"), scores, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(together(answers, "scores"), scores, rtol=0, atol=1e-4)
 
 
 def test_text_in_a_fresh_process_translates_as_the_toolkit(case, text_answers, both_pieces):
@@ -378,15 +378,16 @@ def test_ids_in_a_fresh_process_are_those_of_the_toolkit(case, sources, ids_answ
     translations = together(answers, "ids")
     assert [ids[: unpadded_length(ids)] for ids in translations] == 2 * expected
     assert not any({PAD, BOS} & set(ids[: unpadded_length(ids)]) for ids in translations)
-    # Sums of logarithms, the coverage penalty's of small attention too: processors differ in their last digits.
-    np.testing.assert_allclose(together(answers, "score"), 2 * [some[0].score for some in found], rtol=1e-4, atol=1e-4)
+    # Another batch, another order of sums in float32: on a processor with AVX2 one of sixty is 9e-6 of itself off.
+    near = {"rtol": 1e-5, "atol": 1e-4}
+    np.testing.assert_allclose(together(answers, "score"), 2 * [some[0].score for some in found], **near)
     hypotheses = [
         [ids[: unpadded_length(ids)] for ids in some[:count]]
         for some, count in zip(together(answers, "hypotheses"), together(answers, "count"), strict=True)
     ]
     assert hypotheses == 2 * [[one.ids for one in some] for some in found]
     scores = [padded([one.score for one in some], search.beam_size) for some in found]
-    np.testing.assert_allclose(together(answers, "scores"), 2 * scores, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(together(answers, "scores"), 2 * scores, **near)
 
     assert beside_blank["score"][0] < 0
     assert beside_blank["score"][1:] == [0, 0]
@@ -401,7 +402,7 @@ def test_other_signatures_give_the_same_ids(sources, ids_answers):
     for plain, with_attention, by_beam in zip(default, aligned, sought, strict=True):
         for other in (with_attention, by_beam):
             assert {name: other[name] for name in ("ids", "hypotheses", "count")}.items() <= plain.items()
-            np.testing.assert_allclose(other["scores"], plain["scores"], rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(other["scores"], plain["scores"], rtol=0, atol=1e-4)
     for answer, batch in zip(aligned, batched(sources, 7), strict=False):
         attention = np.array(answer["attention"])  # [B, T, S]
         real = pad_source(batch) != PAD
